@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 # Public name -> the room that owns it.
 _ROOMS: dict[str, str] = {}
 
-__all__ = ["__version__", *sorted(_ROOMS)]  # noqa: PLE0604 - the names are the keys above
+__all__ = ["__version__", *sorted(_ROOMS)]
 
 
 def __getattr__(name: str) -> object:

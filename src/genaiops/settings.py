@@ -142,9 +142,7 @@ def _parse_dotenv(path: Path) -> list[tuple[str, str, int]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"The file is not UTF-8 text ({error.reason} at byte {error.start}).", file=path
-        ) from error
+        raise SettingsError(f"The file is not UTF-8 text ({error.reason} at byte {error.start}).", file=path) from error
     found: list[tuple[str, str, int]] = []
     position = 0
     while position < len(text):

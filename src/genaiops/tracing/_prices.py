@@ -49,9 +49,7 @@ def _unit_prices(model: str, provider: str | None, when: datetime | None) -> tup
     from genai_prices import Usage, calc_price
 
     def price(**tokens: int) -> float:
-        found: Any = calc_price(
-            Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=when
-        )
+        found: Any = calc_price(Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=when)
         return float(found.total_price)
 
     try:

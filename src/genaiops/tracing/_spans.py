@@ -6,9 +6,10 @@ loaded by the exporter. The tree follows Python's context variables, through tas
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
@@ -97,7 +98,7 @@ class Span:
         self.kind = kind
         self.recorder = recorder
         self.parent = parent
-        self.span_id = random.getrandbits(64) or 1  # noqa: S311 - an identifier, not a secret
+        self.span_id = random.getrandbits(64) or 1
         self.start_ns = time.time_ns()
         self.end_ns = 0
         self.attributes: dict[str, Any] = {}
@@ -151,13 +152,21 @@ class Span:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            try:
+            # Left in another context (an async generator closed by another task): nothing to undo.
+            with contextlib.suppress(ValueError):
                 _current.reset(self._token)
-            except ValueError:
-                # The block was left in another context (an async generator closed by another task): nothing to undo.
-                pass
             self._token = None
         self.end(error)
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this the current span for a while, without ending it: for generators, between two items."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):
+                _current.reset(token)
 
 
 _current: ContextVar[Span | None] = ContextVar("genaiops_span", default=None)
@@ -184,7 +193,7 @@ class SpanRecorder:
         max_spans: int = 1000,
     ) -> None:
         self.attributes = dict(attributes or {})
-        self.trace_id = trace_id or random.getrandbits(128) or 1  # noqa: S311 - an identifier, not a secret
+        self.trace_id = trace_id or random.getrandbits(128) or 1
         self.remote_parent_id = remote_parent_id
         self.max_spans = max_spans
         self.spans: list[Span] = []

@@ -13,6 +13,8 @@ from genaiops.tracing._spans import Span, current_span, start_span
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MAX_ATTRIBUTE_CHARACTERS = 8_000
+_MARK = "__genaiops_traced__"
+_END = object()
 
 
 def trace(function: Function) -> Function:
@@ -26,26 +28,17 @@ def trace(function: Function) -> Function:
     >>> double(21)
     42
     """
-    if getattr(function, "__genaiops_traced__", False):
+    if getattr(function, _MARK, False):
         return function
     wrapper = _wrap(function)
     functools.update_wrapper(wrapper, function)
-    wrapper.__genaiops_traced__ = True  # type: ignore[attr-defined] - the mark that this is done once
+    setattr(wrapper, _MARK, True)
     return cast("Function", wrapper)
 
 
 def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isasyncgenfunction(function):
-
-        async def call_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            with _span_of(function, args, kwargs) as span:
-                items = []
-                async for item in function(*args, **kwargs):
-                    items.append(item)  # noqa: PERF401 - each item goes on at once
-                    yield item
-                _set_output(span, items, iterated=True)
-
-        return call_async_generator
+        return _wrap_async_generator(function)
     if inspect.iscoroutinefunction(function):
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
@@ -56,16 +49,7 @@ def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return call_async
     if inspect.isgeneratorfunction(function):
-
-        def call_generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with _span_of(function, args, kwargs) as span:
-                items = []
-                for item in function(*args, **kwargs):
-                    items.append(item)  # noqa: PERF402 - each item goes on at once
-                    yield item
-                _set_output(span, items, iterated=True)
-
-        return call_generator
+        return _wrap_generator(function)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if current_span() is None:
@@ -74,6 +58,53 @@ def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
             return _set_output(span, function(*args, **kwargs))
 
     return call
+
+
+def _wrap_generator(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call_generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        span = _span_of(function, args, kwargs)
+        items: list[Any] = []
+        iterator = iter(function(*args, **kwargs))
+        try:
+            while True:
+                # Current only while the function runs: whoever consumes the items is not part of this span.
+                with span.active():
+                    item = next(iterator, _END)
+                if item is _END:
+                    break
+                items.append(item)
+                yield item
+            _set_output(span, items, iterated=True)
+        except BaseException as error:
+            span.end(error)
+            raise
+        finally:
+            span.end()
+
+    return call_generator
+
+
+def _wrap_async_generator(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def call_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        span = _span_of(function, args, kwargs)
+        items: list[Any] = []
+        iterator = aiter(function(*args, **kwargs))
+        try:
+            while True:
+                with span.active():
+                    item = await anext(iterator, _END)
+                if item is _END:
+                    break
+                items.append(item)
+                yield item
+            _set_output(span, items, iterated=True)
+        except BaseException as error:
+            span.end(error)
+            raise
+        finally:
+            span.end()
+
+    return call_async_generator
 
 
 def _span_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
