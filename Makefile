@@ -1,0 +1,40 @@
+# Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
+# uv is used when it is there (faster); plain venv and pip when it is not.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow test-model bench clean help
+
+help:  ## Show the commands.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.ready: pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "error: no Python 3.11 or newer was found; install one, or run: make PYTHON=/path/to/python3" >&2; exit 2; fi
+	@echo "setting up $(VENV) (once)"
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
+	else \
+	  "$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(VENV)/.ready  ## Run the main job on a shipped example, offline.
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.ready  ## Run all that CI runs.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ./check
+
+test-slow: $(VENV)/.ready  ## Tests that take minutes: a million rows, long loads.
+	@$(BIN)/pytest -m slow --timeout 1800
+
+test-model: $(VENV)/.ready  ## Tests against a small model on this machine (needs the extra `local`).
+	@$(BIN)/pytest -m real_model --timeout 900
+
+bench: $(VENV)/.ready  ## All benchmarks, one after the other.
+	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+clean:  ## Remove the environment and all caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
