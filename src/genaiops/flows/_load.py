@@ -12,7 +12,7 @@ from genaiops.flows._graph import Report, check_outputs, check_topology, sort_no
 from genaiops.flows._includes import find_includes, merge_includes
 from genaiops.flows._locate import flow_name, locate_flow
 from genaiops.flows._model import ChatShape, Finding, Flow, InputDef, Node, OutputDef
-from genaiops.flows._nodes import Reader, environment_text, is_true, legacy_tools
+from genaiops.flows._nodes import Reader, environment_text, legacy_tools
 from genaiops.flows._overrides import apply_connections, apply_overrides
 from genaiops.flows._sources import check_source
 from genaiops.flows._variants import choose_body, parse_choice, read_variants
@@ -289,16 +289,3 @@ def chat_shape(inputs: Mapping[str, InputDef], outputs: Mapping[str, OutputDef])
     if history is None and by_name is not None and by_name.is_chat_history is not False:
         history = "chat_history"
     return ChatShape(input=questions[0], history=history, output=answers[0] if answers else None)
-
-
-__all__ = [
-    "LoadOptions",
-    "Source",
-    "chat_shape",
-    "examine_flow",
-    "is_true",
-    "load_flow",
-    "read_flow",
-    "read_graph",
-    "read_head",
-]
