@@ -105,7 +105,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
     x = _checked(values, level, least=2)
     mean, spread = float(x.mean()), float(x.std(ddof=1))
-    skew = float(np.mean((x - mean) ** 3)) / spread**3 if spread > 0 else 0.0
+    # Standardised before the power: a tiny spread, cubed, would be 0.
+    skew = float(np.mean(((x - mean) / spread) ** 3)) if spread > 0 else 0.0
     if x.size < 10 or abs(skew) < 1e-6:
         return t_interval(values, level)
     reach = _t_quantile(level, x.size - 1) / sqrt(x.size)
