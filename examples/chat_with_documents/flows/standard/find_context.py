@@ -16,7 +16,34 @@ from genaiops.flows import tool
 
 K1, B = 1.2, 0.75
 STOP_WORDS = frozenset(
-    "a an and are at be by can do does for from how in is it of on or the to what when where which who".split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "at",
+        "be",
+        "by",
+        "can",
+        "do",
+        "does",
+        "for",
+        "from",
+        "how",
+        "in",
+        "is",
+        "it",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+    ]
 )
 
 

@@ -23,7 +23,7 @@ NOISE = {"script", "style", "nav", "footer", "head"}
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing: the run's log is for the flow."""
 
 
