@@ -1,0 +1,275 @@
+"""Everything about a flow that can be known without running its code or calling a model, all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from genaiops.errors import FlowDefinitionError, GenaiopsError, suggest
+from genaiops.flows._check_entry import check_entry
+from genaiops.flows._check_graph import check_graph, mapping
+from genaiops.flows._check_nodes import ConnectionUse, check_nodes
+from genaiops.flows._check_prompty import check_prompty
+from genaiops.flows._check_report import FlowFiles, Report
+from genaiops.flows._check_secrets import find_secrets
+from genaiops.flows._load import examine_flow
+from genaiops.flows._locate import FLOW_FILES, locate_flow
+from genaiops.flows._model import Finding
+from genaiops.flows._yaml import YamlDocument, load_yaml, parse_yaml
+
+_ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_]\w*)")
+_CONNECTION_FIELD = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
+
+
+class KnownConnections(Protocol):
+    """What a check asks of a store of connections."""
+
+    def names(self) -> list[str]:
+        """The names of all connections."""
+        ...
+
+    def problem(self, name: str) -> str | None:
+        """Why a connection of the store cannot be used, without a secret; None when it can."""
+        ...
+
+
+def check_flow(
+    source: str | Path,
+    *,
+    connections: KnownConnections | None = None,
+    environ: Mapping[str, str] | None = None,
+    chosen: Mapping[str, str] | None = None,
+    replaced: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Check one flow and return every finding, mistakes first.
+
+    Args:
+        source: A folder, or the file of a flow.
+        connections: The connections there are; without them nothing is said about connections.
+        environ: The variables there are; without them nothing is said about variables.
+        chosen: Variants chosen on the command line, by node.
+        replaced: Connections put in place on the command line, by node.
+    """
+    report = Report()
+    path = _find_file(source, report)
+    if path is None:
+        return report.sorted()
+    document, uses = check_flow_file(path, report, chosen=chosen)
+    if document is not None:
+        if connections is not None:
+            _check_connections([*uses, *_variable_connections(document)], connections, replaced or {}, report)
+        if environ is not None:
+            _check_variables(document, environ, report)
+    if not report.has_errors:
+        _check_by_loading(path, chosen, report)
+    if replaced:
+        report.findings = [f for f in report.findings if f.code != "no-connection" or f.node not in replaced]
+    return report.sorted()
+
+
+def check_flow_file(
+    path: Path, report: Report, *, chosen: Mapping[str, str] | None = None
+) -> tuple[YamlDocument | None, list[ConnectionUse]]:
+    """Check a flow's files against each other; returns the flow's document and the connections it names."""
+    if path.suffix.lower() == ".prompty":
+        document, uses = check_prompty(path, report)
+        _check_typed_secrets([path], report)
+        return document, uses
+    document = _read(path, report)
+    if document is None:
+        return None, []
+    if not isinstance(document.data, Mapping):
+        report.error("FlowDefinitionError", "A flow file has to be a mapping.", file=path, line=1)
+        return None, []
+    files = _flow_files(document, report)
+    _check_environment(document, files, report)
+    uses = []
+    if "entry" in document.data:
+        check_entry(document, files, report)
+    else:
+        bodies = check_graph(document, report, chosen=chosen)
+        uses = check_nodes(bodies, document, files, report)
+    _check_typed_secrets(_own_files(path), report)
+    return document, uses
+
+
+def _find_file(source: str | Path, report: Report) -> Path | None:
+    """The file of a flow, as the user names it; several in one folder are a mistake, and the first is checked."""
+    path = Path(source)
+    try:
+        found = locate_flow(source).path
+    except FlowDefinitionError as error:
+        report.raised(error, file=path)
+        several = [path / name for name in FLOW_FILES if (path / name).is_file()]
+        return several[0] if several else None
+    return path / found.name if path.is_dir() else path
+
+
+def _read(path: Path, report: Report) -> YamlDocument | None:
+    try:
+        return load_yaml(path)
+    except GenaiopsError as error:
+        if error.kind != "DuplicateKeyError":
+            report.raised(error, file=path)
+            return None
+    text = path.read_text(encoding="utf-8-sig")
+    for line, key, first in _duplicate_keys(text):
+        report.error(
+            "DuplicateKeyError",
+            f"The key {key!r} stands twice in the same mapping; the first stands on line {first}.",
+            file=path,
+            line=line,
+            hint="Keep one of the two.",
+        )
+    try:
+        return parse_yaml(text, path, allow_duplicate_keys=True)
+    except GenaiopsError as error:
+        report.raised(error, file=path)
+        return None
+
+
+def _duplicate_keys(text: str) -> Iterator[tuple[int, str, int]]:
+    """Line, key and line of the first one, of every key that stands twice in a mapping."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    waiting: list[Any] = [YAML(typ="rt", pure=True).compose(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, MappingNode):
+            seen: dict[str, int] = {}
+            for key, value in node.value:
+                line = key.start_mark.line + 1
+                if key.value in seen and key.value != "<<" and isinstance(key.value, str):
+                    yield line, key.value, seen[key.value]
+                seen.setdefault(str(key.value), line)
+                waiting.append(value)
+        elif isinstance(node, SequenceNode):
+            waiting.extend(node.value)
+
+
+def _flow_files(document: YamlDocument, report: Report) -> FlowFiles:
+    home = document.path.parent
+    entries = document.data.get("additional_includes")
+    if isinstance(document.data.get("code"), str) and "entry" in document.data:
+        home = home / document.data["code"]
+    includes: dict[str, Path] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        path = document.path.parent / str(entry)
+        zipped = path.suffix == ".zip" and path.with_suffix("").is_dir()
+        if not path.exists() and not zipped:
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            report.error(
+                "UserErrorException",
+                f"Unable to find additional include {str(entry)!r}.",
+                file=document.path,
+                line=document.line("additional_includes", index),
+                hint=suggest(path.name, siblings),
+            )
+        else:
+            includes[path.resolve().name] = path
+    return FlowFiles(home, includes)
+
+
+def _check_environment(document: YamlDocument, files: FlowFiles, report: Report) -> None:
+    requirements = mapping(document.data.get("environment")).get("python_requirements_txt")
+    if isinstance(requirements, str) and files.find(requirements) is None:
+        report.warning(
+            "missing-requirements",
+            f"The requirements file {requirements!r} does not exist.",
+            file=document.path,
+            line=document.line("environment", "python_requirements_txt"),
+            hint=suggest(requirements, files.names(".txt")),
+        )
+
+
+def _variable_connections(document: YamlDocument) -> list[ConnectionUse]:
+    """Connections that `environment_variables` take a field from."""
+    variables = mapping(mapping(document.data).get("environment_variables"))
+    return [
+        ConnectionUse(match[1], document.path, document.line("environment_variables", key), None)
+        for key, value in variables.items()
+        if isinstance(value, str) and (match := _CONNECTION_FIELD.fullmatch(value))
+    ]
+
+
+def _check_connections(
+    uses: Sequence[ConnectionUse], known: KnownConnections, replaced: Mapping[str, str], report: Report
+) -> None:
+    names = known.names()
+    for use in uses:
+        name = replaced.get(use.node or "", use.name)
+        where: dict[str, Any] = {"file": use.file, "line": use.line, "node": use.node}
+        if name not in names:
+            report.error(
+                "ConnectionNotFoundError",
+                f"There is no connection {name!r}.",
+                hint=f"{suggest(name, names)} Or set {_variable(name)}_API_KEY.",
+                **where,
+            )
+        elif problem := known.problem(name):
+            report.error("ConnectionSettingsError", f"The connection {name!r} cannot be used: {problem}", **where)
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"\W", "_", name).upper()
+
+
+def _check_variables(document: YamlDocument, environ: Mapping[str, str], report: Report) -> None:
+    """`${env:NAME}` anywhere in the file; every variable that is not set, once."""
+    told: set[str] = set()
+    for place, text in _texts(document.data, ()):
+        for name in _ENVIRONMENT.findall(text):
+            if name not in environ and name not in told:
+                told.add(name)
+                report.error(
+                    "missing-variable",
+                    f"The environment variable {name!r} is not set.",
+                    file=document.path,
+                    line=document.line(*place),
+                    hint=f"Set it in the environment, or write {name}=… into .env.",
+                )
+
+
+def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, (*place, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*place, index))
+
+
+def _own_files(path: Path) -> list[Path]:
+    """The text files beside a flow's file."""
+    suffixes = (".yaml", ".yml", ".py", ".jinja2", ".jinja", ".md", ".json", ".prompty", ".txt")
+    return [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() in suffixes and p.is_file()]
+
+
+def _check_typed_secrets(paths: Sequence[Path], report: Report) -> None:
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for place in find_secrets(text):
+            report.warning(
+                "secret-in-file",
+                f"A secret seems to be typed in here ({place.kind}).",
+                file=path,
+                line=place.line,
+                hint="Take it out, change it where it was made, and read it from the environment: ${NAME}.",
+            )
+
+
+def _check_by_loading(path: Path, chosen: Mapping[str, str] | None, report: Report) -> None:
+    """The loader has the last word: what it refuses, and we did not see, is a mistake too."""
+    flow, errors = examine_flow(path, variant=chosen)
+    for error in errors:
+        report.raised(error, file=path)
+    if flow is not None:
+        report.add(flow.findings)

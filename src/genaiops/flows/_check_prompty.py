@@ -1,0 +1,177 @@
+"""A prompty file against itself: front matter, model, template, variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genaiops.errors import GenaiopsError, suggest
+from genaiops.flows._check_graph import mapping
+from genaiops.flows._check_nodes import ConnectionUse
+from genaiops.flows._check_report import Report
+from genaiops.flows._check_templates import check_roles, check_template, near
+from genaiops.flows._check_values import VALUE_TYPES, misfit
+from genaiops.flows._yaml import YamlDocument, parse_yaml
+
+_OPENING = re.compile(r"\A\s*-{3,}[ \t]*\r?\n")
+_CLOSING = re.compile(r"(?m)^-{3,}[ \t]*\r?$\n?")
+_MODEL_KEYS = ("api", "configuration", "parameters", "response")
+_V2_KEYS = ("id", "provider", "apiType", "connection", "options")
+_TYPES = ("azure_openai", "AzureOpenAI", "openai", "OpenAI")
+_CONNECTIONS = ("AzureOpenAIConnection", "OpenAIConnection", "ServerlessConnection")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptyText:
+    """A prompty taken apart: its front matter with lines, its template, and where the template starts."""
+
+    front: YamlDocument
+    body: str
+    body_line: int
+
+
+def split_prompty(path: Path, report: Report) -> PromptyText | None:
+    """Take a prompty apart; what makes that impossible is reported."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        report.error("UserErrorException", f"The file is not UTF-8 text: {error}.", file=path)
+        return None
+    opening = _OPENING.match(text)
+    closing = _CLOSING.search(text, opening.end()) if opening else None
+    if opening is None or closing is None:
+        found = "it does not start with a line '---'" if opening is None else "no line '---' closes the front matter"
+        report.error(
+            "UserErrorException",
+            f"This is not a prompty: {found}.",
+            file=path,
+            line=1,
+            hint="Begin with '---', then the settings, then '---', then the template.",
+        )
+        return None
+    first_line = text.count("\n", 0, opening.end()) + 1
+    try:
+        front = parse_yaml(text[opening.end() : closing.start()], path, first_line=first_line)
+    except GenaiopsError as error:
+        report.raised(error, file=path)
+        return None
+    return PromptyText(front, text[closing.end() :], text.count("\n", 0, closing.end()) + 1)
+
+
+def is_second_dialect(front: Mapping[str, Any]) -> bool:
+    """Whether this is the newer dialect of prompty 2.x, which prompt flow never ran."""
+    model = front.get("model")
+    if isinstance(model, str):
+        return True
+    first = set(_MODEL_KEYS) & mapping(model).keys()
+    return not first and bool(set(_V2_KEYS) & mapping(model).keys())
+
+
+def check_prompty(path: Path, report: Report) -> tuple[YamlDocument | None, list[ConnectionUse]]:
+    """Check a prompty file; returns its front matter and the connections it names."""
+    parts = split_prompty(path, report)
+    if parts is None:
+        return None, []
+    front = mapping(parts.front.data)
+    if not front:
+        report.error("UserErrorException", "The front matter is empty or no mapping.", file=path, line=1)
+        return parts.front, []
+    if is_second_dialect(front):
+        report.error(
+            "prompty-second-dialect",
+            "This prompty is written for prompty 2.x; flows run the first dialect.",
+            file=path,
+            line=parts.front.line("model"),
+            hint="Write 'model: {api: chat, configuration: {type: azure_openai|openai, …}, parameters: {…}}'.",
+        )
+        return parts.front, []
+    uses = _check_model(front, parts.front, report)
+    _check_inputs(front, parts.front, report)
+    template = check_template(parts.body, file=path, report=report, first_line=parts.body_line)
+    if template is not None:
+        declared = {*mapping(front.get("inputs")), *mapping(front.get("sample"))}
+        for name in sorted(template.variables - declared):
+            # The file of a sample is not read: it may live elsewhere.
+            if isinstance(front.get("sample"), str) and not front.get("inputs"):
+                break
+            report.warning(
+                "template-variable-without-input",
+                f"The template reads {name!r}, which is no input; it renders as empty text.",
+                file=path,
+                line=template.line_of(name),
+                hint=suggest(name, declared) if declared else f"Add {name!r} to 'inputs'.",
+            )
+        if mapping(front.get("model")).get("api", "chat") == "chat":
+            check_roles(template, file=path, report=report)
+    return parts.front, uses
+
+
+def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Report) -> list[ConnectionUse]:
+    model = mapping(front.get("model"))
+    for key in model:
+        if key not in _MODEL_KEYS:
+            report.warning(
+                "unknown-key",
+                f"'model' has a key {key!r} that means nothing.",
+                file=document.path,
+                line=document.line("model", key),
+                hint=near(str(key), _MODEL_KEYS),
+            )
+    if model.get("api", "chat") not in ("chat", "completion"):
+        report.error(
+            "UserErrorException",
+            f"'model.api' is {model.get('api')!r}.",
+            file=document.path,
+            line=document.line("model", "api"),
+            hint=suggest(str(model.get("api")), ("chat", "completion")),
+        )
+    configuration = mapping(model.get("configuration"))
+    line = document.line("model", "configuration")
+    kind = configuration.get("type")
+    if configuration and kind is not None and kind not in _TYPES and not str(kind).startswith("${"):
+        report.error(
+            "UserErrorException",
+            f"'model.configuration.type' is {kind!r}.",
+            file=document.path,
+            line=document.line("model", "configuration", "type"),
+            hint=suggest(str(kind), ("azure_openai", "openai")),
+        )
+    name = configuration.get("connection")
+    fields = [key for key in ("azure_endpoint", "api_key", "base_url", "organization") if configuration.get(key)]
+    if name and fields:
+        report.error(
+            "InvalidConnectionError",
+            f"The model names a connection and also {', '.join(map(repr, fields))}; it can have one of the two.",
+            file=document.path,
+            line=document.line("model", "configuration", "connection"),
+            hint="Keep 'connection', or keep the fields.",
+        )
+    if isinstance(name, str) and name and not name.startswith("${"):
+        where = document.line("model", "configuration", "connection") or line
+        return [ConnectionUse(name, document.path, where, None, _CONNECTIONS)]
+    return []
+
+
+def _check_inputs(front: Mapping[str, Any], document: YamlDocument, report: Report) -> None:
+    for name, definition in mapping(front.get("inputs")).items():
+        if not isinstance(definition, Mapping):
+            continue
+        kind, default = definition.get("type"), definition.get("default")
+        if kind is not None and kind not in VALUE_TYPES:
+            report.error(
+                "FlowDefinitionError",
+                f"The input {name!r} has the type {kind!r}.",
+                file=document.path,
+                line=document.line("inputs", name, "type"),
+                hint=suggest(str(kind), VALUE_TYPES),
+            )
+        elif kind and default is not None and (wrong := misfit(str(kind), default)):
+            report.error(
+                "InputTypeError",
+                f"The default of input {name!r} is {wrong}.",
+                file=document.path,
+                line=document.line("inputs", name, "default"),
+            )
