@@ -1,8 +1,9 @@
 """What a flow is (graph, function, class, prompty) and how one row goes through it."""
 
-from genaiops.flows._check import KnownConnections, check_flow
+from genaiops.flows._check import KnownConnections, check_flow, survey_flow
 from genaiops.flows._check_mapping import check_mapping
 from genaiops.flows._check_secrets import SecretPlace, find_secrets
+from genaiops.flows._check_survey import FlowSurvey
 from genaiops.flows._load import examine_flow, load_flow
 from genaiops.flows._model import (
     ChatShape,
@@ -22,6 +23,7 @@ __all__ = [
     "Condition",
     "Finding",
     "Flow",
+    "FlowSurvey",
     "InputDef",
     "KnownConnections",
     "Node",
@@ -36,4 +38,5 @@ __all__ = [
     "find_secrets",
     "load_flow",
     "parse_reference",
+    "survey_flow",
 ]

@@ -14,6 +14,7 @@ from genaiops.flows._check_nodes import ConnectionUse, check_nodes
 from genaiops.flows._check_prompty import check_prompty
 from genaiops.flows._check_report import FlowFiles, Report
 from genaiops.flows._check_secrets import find_secrets
+from genaiops.flows._check_survey import FlowSurvey
 from genaiops.flows._load import examine_flow
 from genaiops.flows._locate import FLOW_FILES, locate_flow
 from genaiops.flows._model import Finding
@@ -42,6 +43,7 @@ def check_flow(
     environ: Mapping[str, str] | None = None,
     chosen: Mapping[str, str] | None = None,
     replaced: Mapping[str, str] | None = None,
+    every_variant: bool = True,
 ) -> list[Finding]:
     """Check one flow and return every finding, mistakes first.
 
@@ -51,17 +53,22 @@ def check_flow(
         environ: The variables there are; without them nothing is said about variables.
         chosen: Variants chosen on the command line, by node.
         replaced: Connections put in place on the command line, by node.
+        every_variant: Check variants that nobody chose as well.
+
+    Example:
+        >>> check_flow("no/such/flow")[0].code
+        'UserErrorException'
     """
     report = Report()
     path = _find_file(source, report)
     if path is None:
         return report.sorted()
-    document, uses = check_flow_file(path, report, chosen=chosen)
-    if document is not None:
+    survey = _survey_file(path, report, chosen=chosen, every_variant=every_variant)
+    if survey.document is not None:
         if connections is not None:
-            _check_connections([*uses, *_variable_connections(document)], connections, replaced or {}, report)
+            _check_connections(survey.uses, connections, replaced or {}, report)
         if environ is not None:
-            _check_variables(document, environ, report)
+            _check_variables(survey.document, environ, report)
     if not report.has_errors:
         _check_by_loading(path, chosen, report)
     if replaced:
@@ -69,30 +76,44 @@ def check_flow(
     return report.sorted()
 
 
-def check_flow_file(
-    path: Path, report: Report, *, chosen: Mapping[str, str] | None = None
-) -> tuple[YamlDocument | None, list[ConnectionUse]]:
-    """Check a flow's files against each other; returns the flow's document and the connections it names."""
+def survey_flow(path: Path) -> FlowSurvey:
+    """What one flow file is made of, as far as it can be read; its mistakes are what `check_flow` finds."""
+    return _survey_file(path, Report())
+
+
+def _survey_file(
+    path: Path, report: Report, *, chosen: Mapping[str, str] | None = None, every_variant: bool = True
+) -> FlowSurvey:
+    """Check a flow's files against each other."""
     if path.suffix.lower() == ".prompty":
         document, uses = check_prompty(path, report)
         _check_typed_secrets([path], report)
-        return document, uses
+        return FlowSurvey(path, "prompty", document, FlowFiles(path.parent), tuple(uses))
     document = _read(path, report)
     if document is None:
-        return None, []
+        return FlowSurvey(path, "graph", None, FlowFiles(path.parent))
     if not isinstance(document.data, Mapping):
         report.error("FlowDefinitionError", "A flow file has to be a mapping.", file=path, line=1)
-        return None, []
+        return FlowSurvey(path, "graph", None, FlowFiles(path.parent))
     files = _flow_files(document, report)
     _check_environment(document, files, report)
-    uses = []
-    if "entry" in document.data:
-        check_entry(document, files, report)
-    else:
-        bodies = check_graph(document, report, chosen=chosen)
-        uses = check_nodes(bodies, document, files, report)
     _check_typed_secrets(_own_files(path), report)
-    return document, uses
+    if "entry" in document.data:
+        kind = check_entry(document, files, report)
+        return FlowSurvey(path, kind, document, files, tuple(_entry_connections(document)))
+    bodies = check_graph(document, report, chosen=chosen, every_variant=every_variant)
+    uses = [*check_nodes(bodies, document, files, report), *_variable_connections(document)]
+    return FlowSurvey(path, "graph", document, files, tuple(uses), tuple(bodies))
+
+
+def _entry_connections(document: YamlDocument) -> Iterator[ConnectionUse]:
+    """Connections that a flex flow names in the values of its constructor, and in its variables."""
+    yield from _variable_connections(document)
+    sample = mapping(mapping(mapping(document.data).get("sample")).get("init"))
+    for key, value in sample.items():
+        name = value if "connection" in str(key).lower() else mapping(value).get("connection")
+        if isinstance(name, str) and name and not name.startswith("${"):
+            yield ConnectionUse(name, document.path, document.line("sample", "init", key), None)
 
 
 def _find_file(source: str | Path, report: Report) -> Path | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from genaiops.errors import suggest
 from genaiops.flows._check_graph import mapping
@@ -23,8 +22,8 @@ FLEX_KEYS = (
 )  # fmt: skip
 
 
-def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> None:
-    """Check a flow file that has an `entry`."""
+def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> Literal["function", "class"]:
+    """Check a flow file that has an `entry`; says what the entry is, a function when nobody can know."""
     flow = mapping(document.data)
     for key in flow:
         if key not in FLEX_KEYS:
@@ -43,7 +42,7 @@ def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> Non
             file=document.path,
             line=document.line("language"),
         )
-        return
+        return "function"
     entry = flow["entry"]
     if not isinstance(entry, str) or not is_entry(entry):
         report.error(
@@ -52,9 +51,9 @@ def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> Non
             hint="Write 'entry: module:name', or 'entry: package.module:name'.",
             **where,
         )
-        return
+        return "function"
     module, _, name = entry.partition(":")
-    path = _module_file(module, files)
+    path = module_file(module, files)
     if path is None:
         if not _is_installed(module):
             known = [Path(name).with_suffix("").as_posix().replace("/", ".") for name in files.names(".py")]
@@ -64,13 +63,16 @@ def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> Non
                 hint=suggest(module, known),
                 **where,
             )
-        return
+        return "function"
     facts = read_python(path, report)
-    if facts is not None:
-        _check_target(name, facts, document, report)
+    if facts is None:
+        return "function"
+    _check_target(name, facts, document, report)
+    return "class" if name in facts.classes else "function"
 
 
-def _module_file(module: str, files: FlowFiles) -> Path | None:
+def module_file(module: str, files: FlowFiles) -> Path | None:
+    """The file of a dotted module name, when the flow holds it."""
     relative = module.replace(".", "/")
     for candidate in (f"{relative}.py", f"{relative}/__init__.py"):
         found = files.find(candidate)
@@ -156,29 +158,3 @@ def _check_signature(section: str, function: FunctionFacts, document: YamlDocume
             line=document.line(section),
             hint=f"Add them, or leave the whole {section!r} section out: it is then read from the code.",
         )
-
-
-def local_modules(path: Path, home: Path) -> Iterable[Path]:
-    """The flow's own modules that a file imports, directly or through others, itself first."""
-    seen: dict[Path, None] = {}
-    waiting = [path]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen[current] = None
-        try:
-            tree = ast.parse(current.read_bytes())
-        except (SyntaxError, ValueError, OSError):
-            continue
-        waiting += [found for name in _imported(tree) if (found := _module_file(name, FlowFiles(home)))]
-    return seen
-
-
-def _imported(tree: ast.Module) -> Iterable[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -74,18 +74,23 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def check_graph(document: YamlDocument, report: Report, *, chosen: Mapping[str, str] | None = None) -> list[Body]:
-    """Check a graph flow's own file and return the bodies of its nodes, every variant included.
+def check_graph(
+    document: YamlDocument, report: Report, *, chosen: Mapping[str, str] | None = None, every_variant: bool = True
+) -> list[Body]:
+    """Check a graph flow's own file and return the bodies of its nodes.
 
     Args:
         document: The flow file.
         report: Where findings go.
         chosen: Variants chosen on the command line, by node.
+        every_variant: Look at variants that nobody chose as well.
     """
     flow = mapping(document.data)
     _check_keys(flow, FLOW_KEYS, (), document, report, what="flow")
     _check_shapes(flow, document, report)
     bodies = _bodies(flow, document, report, chosen or {})
+    if not every_variant:
+        bodies = [body for body in bodies if body.is_default]
     for body in bodies:
         _check_body(body, bodies, flow, document, report)
     _check_cycles(bodies, document, report)
