@@ -1,0 +1,59 @@
+"""Which keys the blocks of `experiment.yaml` have; the published JSON Schema is tested against these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from genaiops.errors import suggest
+from genaiops.experiments._documents import Document
+from genaiops.flows import Finding
+
+EXPERIMENT_KEYS = (
+    "$schema",
+    "name",
+    "description",
+    "flow",
+    "entry",
+    "datasets",
+    "evaluators",
+    "connections",
+    "runtime",
+    "search_space",
+    "plan",
+    "baseline",
+    "repeats",
+    "metrics",
+    "gate",
+    "report",
+    "data_checks",
+    "confirm",
+)
+DATASET_KEYS = ("name", "source", "description", "mappings", "reference", "key", "segments", "cluster", "limit")
+EVALUATOR_KEYS = ("name", "flow", "entry", "description", "datasets", "mappings", "init")
+METRIC_KEYS = ("higher_is_better", "margin", "kind")
+CONFIRM_KEYS = ("dataset", "source", "description", "mappings", "limit", "key", "segments", "cluster")
+# An overlay replaces these blocks; `name` and `flow` always come from the base file.
+OVERLAY_FIXED = ("name", "flow", "entry")
+
+
+def unknown_keys(
+    block: Mapping[str, Any], known: Collection[str], document: Document, *place: str | int, what: str
+) -> list[Finding]:
+    """A warning for each key that nobody reads, with the nearest one that somebody does."""
+    findings = []
+    for key in block:
+        if key in known or str(key).startswith("x-"):
+            continue
+        where = document.place(*place, key)
+        findings.append(
+            Finding(
+                severity="warning",
+                code="unknown-key",
+                file=str(where.file),
+                line=where.line,
+                message=f"{what} has the key {key!r}, which nothing reads.",
+                hint=suggest(str(key), known),
+            )
+        )
+    return findings

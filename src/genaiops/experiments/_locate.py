@@ -1,0 +1,62 @@
+"""Which files describe a use case in an environment: base, overlay, or the older family."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from genaiops.errors import SettingsError
+from genaiops.experiments._problems import Problems
+from genaiops.experiments._spec import Place
+
+DEFAULT_NAMES = ("experiment.yaml", "experiment.yml")
+LEGACY_NAME = "llmops_config.json"
+
+
+def locate(use_case: Path, file: str | None) -> tuple[Path, Path]:
+    """The folder of a use case and its base file.
+
+    Args:
+        use_case: The folder, or an experiment file itself.
+        file: Another experiment file, relative to the folder or absolute.
+
+    Raises:
+        SettingsError: There is no such folder or file.
+    """
+    if use_case.is_file():
+        return use_case.resolve().parent, use_case.resolve()
+    if not use_case.is_dir():
+        raise SettingsError(
+            f"There is no use case {str(use_case)!r}.",
+            file=use_case,
+            hint="Name the folder that holds experiment.yaml.",
+        )
+    folder = use_case.resolve()
+    names = (file,) if file else (*DEFAULT_NAMES, LEGACY_NAME)
+    for name in names:
+        if (folder / name).is_file():
+            return folder, folder / name
+    missing = folder / names[0]
+    others = sorted(path.name for path in folder.glob("experiment*.y*ml"))
+    hint = f"This folder has: {', '.join(others)}; choose one with --file." if others else None
+    raise SettingsError(f"There is no file {str(missing)!r}.", file=missing, hint=hint, kind="ExperimentNotFound")
+
+
+def find_overlay(base: Path, env: str | None, problems: Problems) -> Path | None:
+    """`experiment.<env>.yaml` beside the base file, in either spelling; a near miss is a warning."""
+    if not env:
+        return None
+    for suffix in dict.fromkeys((base.suffix, ".yaml", ".yml")):
+        path = base.with_name(f"{base.stem}.{env}{suffix}")
+        if path.is_file():
+            return path
+    envs = [path.name[len(base.stem) + 1 :].rsplit(".", 1)[0] for path in base.parent.glob(f"{base.stem}.*.y*ml")]
+    near = get_close_matches(env, envs, n=1, cutoff=0.7)
+    if near:
+        problems.warning(
+            "unknown-environment",
+            f"There is no overlay for the environment {env!r}; the base file alone is used.",
+            Place(file=base),
+            hint=f"Did you mean {near[0]!r}?",
+        )
+    return None
