@@ -92,7 +92,7 @@ def check_builtin(name: str, inputs: Sequence[str], options: Mapping[str, Any]) 
     for needed in metric.inputs:
         if not any(alias in inputs for alias in (needed, *_ALIASES.get(needed, ()))):
             raise SettingsError(
-                f"The metric {name!r} needs the input {needed!r} and its mappings give: {', '.join(inputs) or 'nothing'}.",
+                f"The metric {name!r} needs the input {needed!r}; its mappings give {', '.join(inputs) or 'nothing'}.",
                 hint=f"Map {needed!r}, for example to "
                 + ("${run.outputs.answer}." if needed == "prediction" else "${data.answer}."),
                 kind="MissingEvaluatorInput",

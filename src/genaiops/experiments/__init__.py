@@ -1,6 +1,7 @@
 """Variants times datasets times evaluators: read, plan, run, compare."""
 
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
+from genaiops.experiments._schema import experiment_schema
 from genaiops.experiments._spec import (
     AzureSource,
     DatasetSpec,
@@ -21,5 +22,6 @@ __all__ = [
     "Place",
     "Setting",
     "examine_experiment",
+    "experiment_schema",
     "load_experiment",
 ]

@@ -246,7 +246,7 @@ def _items(
     if not isinstance(block.value, list):
         problems.error("not-a-list", f"{name} must be a list.", block.document.place(*where))
         return []
-    found = []
+    found: list[tuple[int, Mapping[str, Any]]] = []
     for index, item in enumerate(block.value):
         if isinstance(item, dict):
             found.append((index, item))

@@ -206,7 +206,7 @@ def _by_name(datasets: tuple[DatasetSpec, ...]) -> dict[str, DatasetSpec]:
 def _warn_unmatched(
     evaluators: tuple[EvaluatorSpec, ...], datasets: tuple[DatasetSpec, ...], problems: Problems
 ) -> None:
-    """An overlay may take a dataset away that evaluators of the base file look at: they are left out, and it is said."""
+    """An overlay may take a dataset away that the base file's evaluators look at: say that they are left out."""
     names = {dataset.name for dataset in datasets}
     for evaluator in evaluators:
         for dataset in evaluator.datasets:
