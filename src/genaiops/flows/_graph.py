@@ -61,6 +61,8 @@ def _check_node_references(node: Node, by_name: Mapping[str, Node], *, file: str
             continue
         target = by_name.get(reference.name)
         line = _line_of(node, reference)
+        if target is not None and reference.section != "output":
+            report(unsupported_section(reference, file=file, line=line, node=node.name))
         if target is None:
             report(
                 FlowDefinitionError(
@@ -94,6 +96,24 @@ def _check_node_references(node: Node, by_name: Mapping[str, Node], *, file: str
                     kind="InvalidNodeReference",
                 )
             )
+
+
+def unsupported_section(
+    reference: Reference, *, file: str, line: int | None, node: str | None = None
+) -> FlowDefinitionError:
+    """`UnsupportedReference`: prompt flow finds it when the row gets there, and it can never be read."""
+    hint = f"Write ${{{reference.name}.output}}."
+    if reference.section.startswith("output["):
+        rest = reference.section[len("output") :] + (f".{reference.path}" if reference.path else "")
+        hint = f"Write ${{{reference.name}.output.{rest}}}."
+    return FlowDefinitionError(
+        f"{reference} asks for {reference.section!r} of a node; only its output can be referred to.",
+        file=file,
+        line=line,
+        node=node,
+        hint=hint,
+        kind="UnsupportedReference",
+    )
 
 
 def _hint_for_node(reference: Reference, by_name: Mapping[str, Node]) -> str:
@@ -194,6 +214,8 @@ def check_outputs(
                     kind="OutputReferenceNotFound",
                 )
             )
+        elif reference.kind == "node" and reference.section != "output":
+            report(unsupported_section(reference, file=file, line=output.line))
         elif reference.kind == "node" and by_name[reference.name].aggregation:
             warnings.append(
                 Finding(

@@ -1,0 +1,65 @@
+"""Generators on their way between nodes: handed on as they are, what was taken from them is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+
+class GeneratorProxy(Iterator[Any]):
+    """An iterator that remembers the items it gave."""
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+        self.items: list[Any] = []
+
+    def __next__(self) -> Any:
+        item = next(self._iterator)
+        self.items.append(item)
+        return item
+
+    def close(self) -> None:
+        """Stop the generator."""
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            close()
+
+
+class AsyncGeneratorProxy(AsyncIterator[Any]):
+    """An async iterator that remembers the items it gave."""
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+        self.items: list[Any] = []
+
+    async def __anext__(self) -> Any:
+        item = await anext(self._iterator)
+        self.items.append(item)
+        return item
+
+    async def aclose(self) -> None:
+        """Stop the generator."""
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def watched(value: Any) -> Any:
+    """`value`, or a proxy when it is an iterator."""
+    if isinstance(value, GeneratorProxy | AsyncGeneratorProxy):
+        return value
+    if isinstance(value, Iterator):
+        return GeneratorProxy(value)
+    if isinstance(value, AsyncIterator):
+        return AsyncGeneratorProxy(value)
+    return value
+
+
+def joined(iterator: Iterator[Any]) -> str:
+    """All items as one text, whatever their types."""
+    return "".join(str(item) for item in iterator)
+
+
+async def joined_async(iterator: AsyncIterator[Any]) -> str:
+    """All items as one text, whatever their types."""
+    return "".join([str(item) async for item in iterator])

@@ -1,0 +1,114 @@
+"""Worker threads for user code: started when needed, never waited for at the end of the process.
+
+The standard pool joins its threads when the interpreter ends, so that one hung tool would hang the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+Job = Callable[[], object]
+
+
+class WorkerThreads:
+    """Up to `size` daemon threads that run jobs in the order given.
+
+    Args:
+        size: How many threads may exist; jobs beyond that wait.
+        name: What the threads are called.
+    """
+
+    def __init__(self, size: int, name: str = "genaiops-worker") -> None:
+        self._size = max(1, size)
+        self._name = name
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, job: Job) -> None:
+        """Run `job` on a thread; what it returns or raises is nobody's concern."""
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            elif self._threads < self._size:
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._jobs.put(job)
+
+    async def run(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Run a function on a thread, in a copy of the current context, and wait for it.
+
+        When the waiting task is cancelled the function goes on, and its thread is replaced.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        context = copy_context()
+
+        def job() -> None:
+            try:
+                result = context.run(function, *args)
+            except BaseException as error:  # noqa: BLE001 - handed to the waiting task, whatever it is
+                _hand_over(loop, future, None, error)
+            else:
+                _hand_over(loop, future, result, None)
+
+        self.submit(job)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.grow()
+            raise
+
+    def grow(self) -> None:
+        """Allow one thread more, in the place of one that hangs."""
+        with self._lock:
+            self._size += 1
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing to do; those that hang are left alone."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._jobs.put(None)
+            self._threads = 0
+            self._idle = 0
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            job()
+            del job
+            with self._lock:
+                # A thread is idle when no job waits for it: those that wait have been counted already.
+                if self._jobs.empty():
+                    self._idle += 1
+                else:
+                    continue
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop,
+    future: asyncio.Future[Any],
+    result: Any,
+    error: BaseException | None,
+) -> None:
+    def settle() -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        return  # the loop has been closed: nobody waits any more
