@@ -1,0 +1,98 @@
+"""Counters of one worker, in the text format that Prometheus reads.
+
+Source: Prometheus text exposition format 0.0.4.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+from genaiops.flows import Outcome
+
+# Upper bounds in seconds: from a Python-only flow (a millisecond) to a long talk with a model (minutes).
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Histogram:
+    """How often each duration was seen."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value, in seconds."""
+        self.counts[bisect_left(BUCKETS, value)] += 1
+        self.total += value
+
+    def lines(self, name: str, labels: str) -> list[str]:
+        """The series of one histogram."""
+        found, running = [], 0
+        for bound, count in zip((*BUCKETS, "+Inf"), self.counts, strict=True):
+            running += count
+            found.append(f'{name}_bucket{{{labels},le="{bound}"}} {running}')
+        return [*found, f"{name}_sum{{{labels}}} {self.total:.6f}", f"{name}_count{{{labels}}} {running}"]
+
+
+class Metrics:
+    """What one worker has done so far."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.durations: dict[str, Histogram] = {}
+        self.rows: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.refused = 0
+        self.disconnected = 0
+
+    def count_request(self, route: str, status: int, duration_s: float) -> None:
+        """Count one answered request."""
+        self.requests[route, status] += 1
+        histogram = self.durations.get(route)
+        if histogram is None:
+            histogram = self.durations[route] = Histogram()
+        histogram.observe(duration_s)
+
+    def count_outcome(self, outcome: Outcome) -> None:
+        """Count one row and its tokens."""
+        self.rows[outcome.status] += 1
+        if outcome.tokens:
+            self.tokens["input"] += outcome.tokens.input
+            self.tokens["output"] += outcome.tokens.output
+
+    def text(self, *, in_flight: int, waiting: int, ready: bool) -> str:
+        """All series."""
+        lines = [
+            "# HELP genaiops_requests_total Requests answered.",
+            "# TYPE genaiops_requests_total counter",
+            *(
+                f'genaiops_requests_total{{route="{route}",status="{status}"}} {count}'
+                for (route, status), count in sorted(self.requests.items())
+            ),
+            "# HELP genaiops_request_duration_seconds From the first byte of a request to the end of its answer.",
+            "# TYPE genaiops_request_duration_seconds histogram",
+        ]
+        for route, histogram in sorted(self.durations.items()):
+            lines += histogram.lines("genaiops_request_duration_seconds", f'route="{route}"')
+        lines += [
+            "# HELP genaiops_rows_total Rows that went through the flow.",
+            "# TYPE genaiops_rows_total counter",
+            *(f'genaiops_rows_total{{status="{status}"}} {count}' for status, count in sorted(self.rows.items())),
+            "# HELP genaiops_tokens_total Tokens that model calls used.",
+            "# TYPE genaiops_tokens_total counter",
+            *(f'genaiops_tokens_total{{kind="{kind}"}} {count}' for kind, count in sorted(self.tokens.items())),
+        ]
+        for name, kind, help_text, value in (
+            ("refused_total", "counter", "Requests refused because the queue was full.", self.refused),
+            ("disconnected_total", "counter", "Clients that left before their answer.", self.disconnected),
+            ("rows_in_flight", "gauge", "Rows in flight now.", in_flight),
+            ("requests_waiting", "gauge", "Requests waiting for a slot now.", waiting),
+            ("ready", "gauge", "1 when new requests are welcome.", int(ready)),
+        ):
+            lines += [
+                f"# HELP genaiops_{name} {help_text}",
+                f"# TYPE genaiops_{name} {kind}",
+                f"genaiops_{name} {value}",
+            ]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,127 @@
+"""From bytes to flow inputs: size, time, JSON, and the fields that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from genaiops.flows import InputDef
+from genaiops.serving._errors import RequestRefused
+
+Scope = Mapping[str, Any]
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header called `name` (lower case), or an empty text."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+async def read_body(scope: Scope, receive: Any, *, max_bytes: int, timeout_s: float) -> bytes:
+    """The whole body.
+
+    Raises:
+        RequestRefused: It is too large (413) or comes too slowly (408).
+        ClientLeft: The connection was closed.
+    """
+    declared = header(scope, b"content-length")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(int(declared), max_bytes)
+    first = await _receive(receive, timeout_s)
+    if not first.get("more_body"):
+        body: bytes = first.get("body", b"")
+        if len(body) > max_bytes:
+            raise _too_large(len(body), max_bytes)
+        return body
+    chunks, size = [first.get("body", b"")], len(first.get("body", b""))
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    more = True
+    while more:
+        message = await _receive(receive, deadline - asyncio.get_running_loop().time())
+        size += len(message.get("body", b""))
+        if size > max_bytes:
+            raise _too_large(size, max_bytes)
+        chunks.append(message.get("body", b""))
+        more = bool(message.get("more_body"))
+    return b"".join(chunks)
+
+
+async def _receive(receive: Any, timeout_s: float) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(max(timeout_s, 0)):
+            message: dict[str, Any] = await receive()
+    except TimeoutError as error:
+        raise RequestRefused(408, "The body did not arrive in time.", headers={"Connection": "close"}) from error
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    return message
+
+
+def _too_large(size: int, limit: int) -> RequestRefused:
+    return RequestRefused(
+        413, f"The body has {size} bytes or more; at most {limit} are accepted.", headers={"Connection": "close"}
+    )
+
+
+def inputs_of(body: bytes, inputs: Mapping[str, InputDef]) -> dict[str, Any]:
+    """The flow inputs that a body of `/score` means.
+
+    A flow without inputs takes any body. A body that is no JSON is the value of the only input, when there is just one.
+
+    Raises:
+        RequestRefused: The body is no JSON object, or inputs without a default are missing (400).
+    """
+    if not inputs:
+        return {}
+    values = _parse(body, inputs)
+    missing = [name for name, definition in inputs.items() if name not in values and not definition.has_default]
+    if missing:
+        raise RequestRefused(
+            400, f"Required input fields {missing} are missing in request data; found {sorted(map(str, values))}."
+        )
+    return values
+
+
+def _parse(body: bytes, inputs: Mapping[str, InputDef]) -> dict[str, Any]:
+    try:
+        data = json.loads(body)
+    except RecursionError as error:
+        raise RequestRefused(400, "The JSON document is nested too deeply.") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        if len(inputs) == 1 and body:
+            return {next(iter(inputs)): _text(body)}
+        expected = ", ".join(inputs)
+        raise RequestRefused(
+            400, f"The body is not JSON ({_position(error)}). Expected a JSON object with the fields: {expected}."
+        ) from error
+    if not isinstance(data, dict):
+        raise RequestRefused(
+            400, f"Expected a JSON object with the fields {', '.join(inputs)}, found {_json_type(data)}."
+        )
+    return data
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestRefused(400, f"The body is neither JSON nor UTF-8 text (byte {error.start}).") from error
+
+
+def _position(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+    return "it is not UTF-8 text"
+
+
+def _json_type(value: Any) -> str:
+    names = {list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
+    return names.get(type(value), type(value).__name__)

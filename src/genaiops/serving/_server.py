@@ -1,0 +1,142 @@
+"""Run the application with uvicorn: limits on slow clients, and an end that always comes.
+
+On SIGTERM: not ready → keep answering through the drain delay → take no more connections, finish what is in flight,
+end streams with a last event → exit within the grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from genaiops.serving._app import create_app
+from genaiops.serving._service import Service
+
+log = logging.getLogger(__name__)
+
+# Of the grace period, what is kept for closing streams and the process itself.
+_LAST_MOMENTS_S = 1.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that workers can share.
+
+    Raises:
+        OSError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.listen(2048)
+    sock.set_inheritable(True)
+    return sock
+
+
+async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Answer requests on `sock` until SIGTERM or SIGINT.
+
+    Args:
+        service: The compiled flow; its phase is kept here.
+        sock: A listening socket.
+        on_ready: Called once, when requests are answered.
+    """
+    import uvicorn
+
+    options = service.options
+    config = uvicorn.Config(
+        create_app(service),
+        http=_http_protocol(options.body_timeout_s),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=max(1, int(options.grace_s - options.drain_delay_s)),
+    )
+    server = uvicorn.Server(config)
+    # Signals are ours: uvicorn would stop accepting at once.
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    running = asyncio.ensure_future(_serve_quietly(server, sock))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.005)
+    service.phase = "ready"
+    on_ready()
+    stop = _stop_event()
+    waiting = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not running.done():
+        await _drain(service, server, running)
+    await running
+
+
+async def _serve_quietly(server: Any, sock: socket.socket) -> None:
+    await server._serve(sockets=[sock])  # without uvicorn's own signal handling, which `serve()` would install
+
+
+async def _drain(service: Service, server: Any, running: asyncio.Future[None]) -> None:
+    options = service.options
+    log.info("draining: not ready, still answering for %.1f s", options.drain_delay_s)
+    service.phase = "draining"
+    await asyncio.sleep(options.drain_delay_s)
+    server.should_exit = True
+    budget_s = max(0.1, options.grace_s - options.drain_delay_s - _LAST_MOMENTS_S)
+    await asyncio.wait({running}, timeout=budget_s)
+    if not running.done():
+        log.warning("%d requests did not finish in time; their streams are ended", service.admission.in_flight)
+        service.phase = "closing"
+        service.closing.set()
+        await asyncio.wait({running}, timeout=_LAST_MOMENTS_S / 2)
+        server.force_exit = True
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGINT"):
+        number = getattr(signal, name)
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+def _http_protocol(header_timeout_s: float) -> type:
+    """Uvicorn's protocol, with a limit on how long the head of a request may take (slow loris)."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class TimedProtocol(HttpToolsProtocol):
+        """Closes a connection whose request head does not arrive in time."""
+
+        _head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._head_timer = self.loop.call_later(header_timeout_s, transport.close)
+
+        def on_headers_complete(self) -> None:
+            self._stop_timer()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def _stop_timer(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+    return TimedProtocol
