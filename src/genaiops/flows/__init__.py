@@ -1,5 +1,9 @@
 """What a flow is (graph, function, class, prompty) and how one row goes through it."""
 
+from genaiops.flows._check import KnownConnections, check_flow, survey_flow
+from genaiops.flows._check_mapping import check_mapping
+from genaiops.flows._check_secrets import SecretPlace, find_secrets
+from genaiops.flows._check_survey import FlowSurvey
 from genaiops.flows._decorators import ToolProvider, tool
 from genaiops.flows._exceptions import (
     PromptflowException,
@@ -35,9 +39,11 @@ __all__ = [
     "FilePath",
     "Finding",
     "Flow",
+    "FlowSurvey",
     "GeneratedBy",
     "InputDef",
     "InputSetting",
+    "KnownConnections",
     "Node",
     "NodeOutcome",
     "NodeSource",
@@ -48,16 +54,21 @@ __all__ = [
     "PromptflowException",
     "Reference",
     "Secret",
+    "SecretPlace",
     "Services",
     "SystemErrorException",
     "ToolProvider",
     "UserErrorException",
     "ValidationException",
     "VariantSet",
+    "check_flow",
+    "check_mapping",
     "examine_flow",
+    "find_secrets",
     "load_flow",
     "log_metric",
     "open_plan",
     "parse_reference",
+    "survey_flow",
     "tool",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +65,7 @@ def check_flow(
     if path is None:
         return report.sorted()
     survey = _survey_file(path, report, chosen=chosen, every_variant=every_variant)
+    _check_typed_secrets([path] if survey.kind == "prompty" else _own_files(path), report)
     if survey.document is not None:
         if connections is not None:
             _check_connections(survey.uses, connections, replaced or {}, report)
@@ -76,9 +78,16 @@ def check_flow(
     return report.sorted()
 
 
-def survey_flow(path: Path) -> FlowSurvey:
-    """What one flow file is made of, as far as it can be read; its mistakes are what `check_flow` finds."""
-    return _survey_file(path, Report())
+def survey_flow(path: Path, *, every_variant: bool = True) -> FlowSurvey:
+    """What one flow file is made of, and what its files say about themselves.
+
+    Unlike `check_flow` it looks neither at connections and variables nor for secrets.
+    """
+    report = Report()
+    survey = _survey_file(path, report, every_variant=every_variant)
+    if not report.has_errors:
+        _check_by_loading(path, None, report)
+    return replace(survey, findings=tuple(report.sorted()))
 
 
 def _survey_file(
@@ -87,7 +96,6 @@ def _survey_file(
     """Check a flow's files against each other."""
     if path.suffix.lower() == ".prompty":
         document, uses = check_prompty(path, report)
-        _check_typed_secrets([path], report)
         return FlowSurvey(path, "prompty", document, FlowFiles(path.parent), tuple(uses))
     document = _read(path, report)
     if document is None:
@@ -97,7 +105,6 @@ def _survey_file(
         return FlowSurvey(path, "graph", None, FlowFiles(path.parent))
     files = _flow_files(document, report)
     _check_environment(document, files, report)
-    _check_typed_secrets(_own_files(path), report)
     if "entry" in document.data:
         kind = check_entry(document, files, report)
         return FlowSurvey(path, kind, document, files, tuple(_entry_connections(document)))

@@ -20,7 +20,8 @@ _OPENING = re.compile(r"\A\s*-{3,}[ \t]*\r?\n")
 _CLOSING = re.compile(r"(?m)^-{3,}[ \t]*\r?$\n?")
 _MODEL_KEYS = ("api", "configuration", "parameters", "response")
 _V2_KEYS = ("id", "provider", "apiType", "connection", "options")
-_TYPES = ("azure_openai", "AzureOpenAI", "openai", "OpenAI")
+# As compared: lower case, without `_` and `-`.
+_PROVIDERS = frozenset({"azureopenai", "openai", "serverless", "simulated"})
 _CONNECTIONS = ("AzureOpenAIConnection", "OpenAIConnection", "ServerlessConnection")
 
 
@@ -131,9 +132,10 @@ def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Repor
     configuration = mapping(model.get("configuration"))
     line = document.line("model", "configuration")
     kind = configuration.get("type")
-    if configuration and kind is not None and kind not in _TYPES and not str(kind).startswith("${"):
+    spelling = re.sub(r"[_-]", "", str(kind)).lower()
+    if configuration and kind is not None and spelling not in _PROVIDERS and not spelling.startswith("${"):
         report.error(
-            "UserErrorException",
+            "unknown-provider",
             f"'model.configuration.type' is {kind!r}.",
             file=document.path,
             line=document.line("model", "configuration", "type"),

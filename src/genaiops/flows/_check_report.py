@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -94,7 +95,7 @@ class FlowFiles:
         """The file a flow means by this path, or None when there is none."""
         parts = PurePosixPath(relative.replace("\\", "/")).parts
         if parts and parts[0] in self.includes:
-            included = self.includes[parts[0]].joinpath(*parts[1:])
+            included = Path(os.path.normpath(self.includes[parts[0]].joinpath(*parts[1:])))
             if included.exists():
                 return included
         own = self.home / relative

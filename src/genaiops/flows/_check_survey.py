@@ -13,7 +13,7 @@ from genaiops.flows._check_graph import Body, mapping
 from genaiops.flows._check_nodes import ConnectionUse
 from genaiops.flows._check_report import FlowFiles
 from genaiops.flows._check_source import parse_source
-from genaiops.flows._model import FlowKind
+from genaiops.flows._model import Finding, FlowKind
 from genaiops.flows._yaml import YamlDocument
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_]\w*)")
@@ -27,6 +27,7 @@ class FlowSurvey:
         document: The flow file, or the front matter of a prompty; None when it cannot be read.
         uses: Places that name a connection.
         bodies: The bodies of a graph's nodes, one a variant.
+        findings: What its files say about themselves, mistakes first.
     """
 
     path: Path
@@ -35,6 +36,12 @@ class FlowSurvey:
     files: FlowFiles
     uses: tuple[ConnectionUse, ...] = ()
     bodies: tuple[Body, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def mistakes(self) -> list[Finding]:
+        """The findings that keep it from running as it is."""
+        return [finding for finding in self.findings if finding.severity == "error"]
 
     def nodes(self) -> list[str]:
         """Names of the nodes, in the order written."""
