@@ -38,7 +38,9 @@ def test_good_files_pass(text: str) -> None:
     jsonschema.validate(parse(text), experiment_schema())
 
 
-@pytest.mark.parametrize("text", ["evaluatrs: []\n", "plan: everything\n", "datasets:\n- {source: x}\n", "repeats: 0\n"])
+@pytest.mark.parametrize(
+    "text", ["evaluatrs: []\n", "plan: everything\n", "datasets:\n- {source: x}\n", "repeats: 0\n"]
+)
 def test_bad_files_do_not(text: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(parse(text), experiment_schema())
