@@ -1,0 +1,198 @@
+"""Role sections of a prompt as chat messages.
+
+A marker is a line that holds a role, a colon and nothing else, after at most one `#`; blank lines around it belong to
+it. All scanning is linear in the text, whatever it holds: prompts carry what strangers typed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from genaiops.prompts._errors import PromptError
+from genaiops.prompts._guards import GUARD, ROLES, unguard
+from genaiops.prompts._images import Image
+
+_MAX_TOOL_CALLS = 1_000_000  # characters handed to the literal parser
+# Marks count as blank between a label and its value: labels that a user typed are broken by marks inside.
+_VALUE = rf"\s*+:(?=\s*\n)[\s{GUARD}]*+(\S+)[\s{GUARD}]*+(?:\#{{1,2}}\s*+)?content\s*+:\s*+(.*)"
+_NAME = re.compile("name" + _VALUE, re.DOTALL)
+_TOOL_CALL_ID = re.compile("tool_call_id" + _VALUE, re.DOTALL)
+_TOOL_CALLS = re.compile(rf"tool_calls\s*+:(?=\s*\n)[\s{GUARD}]*+(?=\[)")
+_IMAGE_IN_MARKDOWN = re.compile(r"!\[\s*image\s*\]\(\{\{(\s*[^\s{}]+\s*)\}\}\)")
+
+
+class _Section(NamedTuple):
+    role: str
+    text: str
+
+
+def parse_roles(
+    text: str,
+    *,
+    images: Iterable[Image] = (),
+    roles: Sequence[str] = ROLES,
+    image_detail: str = "auto",
+    with_trailing_text: bool = False,
+) -> list[dict[str, Any]]:
+    """Chat messages from text with role markers.
+
+    >>> parse_roles("system:\\nBe kind.\\n\\nuser:\\nHi\\n")
+    [{'role': 'system', 'content': 'Be kind.'}, {'role': 'user', 'content': 'Hi'}]
+
+    Args:
+        text: May hold marks (see `_guards`), which never reach a message.
+        images: Where a line is nothing but `str(image)`, the message gets that image as a part.
+        roles: Words that can be roles.
+        image_detail: `auto`, `low` or `high`, sent with each image.
+        with_trailing_text: Drop what follows the list of tool calls in a section, as llm nodes do; otherwise a
+            section with more text is no list of tool calls.
+
+    Raises:
+        PromptError: Text before the first marker (kind `ChatAPIInvalidRole`), or a function or tool section without
+            its parts (`ChatAPIFunctionRoleInvalidFormat`, `ChatAPIToolRoleInvalidFormat`).
+    """
+    known = {str(image): image for image in images}
+    messages: list[dict[str, Any]] = []
+    for section in _sections(text, tuple(roles)):
+        calls = _tool_calls(section.text, with_trailing_text) if section.role == "assistant" else None
+        if calls is not None:
+            messages.append({"role": section.role, "tool_calls": calls})
+            continue
+        head, content = _head(section)
+        messages.append({"role": section.role, **head, "content": _content(content, known, image_detail)})
+    return messages
+
+
+def place_images(template: str) -> str:
+    """The template with each `![image]({{name}})` as `{{name}}` on a line of its own.
+
+    >>> place_images("Look: ![image]({{cat}})!")
+    'Look: \\n{{cat}}\\n!'
+    """
+    return _IMAGE_IN_MARKDOWN.sub(r"\n{{\1}}\n", template)
+
+
+def _sections(text: str, roles: tuple[str, ...]) -> Iterator[_Section]:
+    role, start = "", 0
+    for marker in _markers(text, roles):
+        yield from _section(role, text[start : marker.start], roles)
+        role, start = marker.role, marker.end
+    yield from _section(role, text[start:], roles)
+
+
+def _section(role: str, text: str, roles: tuple[str, ...]) -> Iterator[_Section]:
+    if role:
+        yield _Section(role, text)
+    elif found := unguard(text).strip():
+        first = found.splitlines()[0][:80]
+        raise PromptError(
+            f"A chat prompt starts with a role on a line of its own, found {first!r}.",
+            hint=f"Begin with one of: {', '.join(f'{word}:' for word in roles)} and put the text on the next line.",
+            kind="ChatAPIInvalidRole",
+        )
+
+
+class _Marker(NamedTuple):
+    start: int
+    end: int
+    role: str
+
+
+@cache
+def _role_pattern(roles: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(map(re.escape, sorted(roles, key=len, reverse=True)))
+    return re.compile(rf"({words})\s*+:(?=(\s*))", re.IGNORECASE)
+
+
+def _markers(text: str, roles: tuple[str, ...]) -> Iterator[_Marker]:
+    end = 0
+    for match in _role_pattern(roles).finditer(text):
+        blank = match[2]
+        role = match[1].lower()
+        # `lower()` because without regard to case `ſ` is an `s` for the pattern.
+        if match.start() < end or "\n" not in blank or role not in roles:
+            continue
+        start = _line_start(text, match.start(), end)
+        if start is None:
+            continue
+        end = match.end() + blank.rindex("\n") + 1
+        yield _Marker(start, end, role)
+
+
+def _line_start(text: str, position: int, floor: int) -> int | None:
+    """Where the line of a marker starts, blank lines and one `#` before it included; None inside a line."""
+    blank = _blank_start(text, position, floor)
+    if blank > floor and text[blank - 1] == "#":
+        before = _blank_start(text, blank - 1, floor)
+        if before == floor or "\n" in text[before : blank - 1]:
+            return before
+    return blank if blank == floor or "\n" in text[blank:position] else None
+
+
+def _blank_start(text: str, position: int, floor: int) -> int:
+    while position > floor and text[position - 1].isspace():
+        position -= 1
+    return position
+
+
+def _head(section: _Section) -> tuple[dict[str, Any], str]:
+    """What stands before the content: a name, or the call that a tool message answers."""
+    if section.role == "tool":
+        match = _TOOL_CALL_ID.search(section.text)
+        if match is None:
+            raise PromptError(
+                "A tool section needs the id of the call it answers.",
+                hint="Write 'tool_call_id:', the id on the next line, then 'content:' and the result.",
+                kind="ChatAPIToolRoleInvalidFormat",
+            )
+        return {"tool_call_id": unguard(match[1])}, match[2]
+    match = _NAME.search(section.text)
+    if match is not None:
+        return {"name": unguard(match[1])}, match[2]
+    if section.role == "function":
+        raise PromptError(
+            "A function section needs the name of the function that gave the content.",
+            hint="Write 'name:', the name on the next line, then 'content:' and the result.",
+            kind="ChatAPIFunctionRoleInvalidFormat",
+        )
+    return {}, section.text
+
+
+def _tool_calls(text: str, with_trailing_text: bool) -> list[Any] | None:
+    match = _TOOL_CALLS.search(text)
+    if match is None:
+        return None
+    written = unguard(text[match.end() :]).strip()
+    calls = _literal_list(written) if written.endswith("]") else None
+    if calls is None and with_trailing_text:
+        calls = _literal_list(written[: written.find("]") + 1])
+    return calls
+
+
+def _literal_list(text: str) -> list[Any] | None:
+    if not text or len(text) > _MAX_TOOL_CALLS:
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None
+
+
+def _content(text: str, images: Mapping[str, Image], detail: str) -> str | list[dict[str, Any]]:
+    whole = unguard(text).strip()
+    if not images or not any(line.strip() in images for line in text.split("\n")):
+        return whole
+    parts: list[dict[str, Any]] = []
+    for line in text.strip().split("\n"):
+        image = images.get(line.strip())
+        if image is not None:
+            url = image.source_url or image.to_base64(with_type=True)
+            parts.append({"type": "image_url", "image_url": {"url": url, "detail": detail}})
+        elif (written := unguard(line)).strip():
+            parts.append({"type": "text", "text": written})
+    return parts
