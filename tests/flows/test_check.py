@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
@@ -228,13 +230,25 @@ def test_a_chat_template_that_starts_without_a_role_is_a_mistake(tmp_path: Path)
 
 
 class Connections:
-    """A store with one connection that works and one that does not."""
+    """A store with one connection that works and one that lacks its key."""
 
     def names(self) -> list[str]:
         return ["chatt", "broken"]
 
-    def problem(self, name: str) -> str | None:
-        return "BROKEN_API_KEY is not set." if name == "broken" else None
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def missing(self, names: Iterable[str]) -> list[Missing]:
+        return [Missing("api_key", ("BROKEN_API_KEY",)) for name in names if name == "broken"]
+
+    def check(self, name: str) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True)
+class Missing:
+    field: str
+    variables: tuple[str, ...]
 
 
 def test_an_unknown_connection_names_the_nearest(tmp_path: Path) -> None:

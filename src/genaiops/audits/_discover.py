@@ -11,7 +11,7 @@ FLOW_FILES = frozenset({"flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow
 USE_CASE_FILES = ("experiment.yaml", "experiment.yml", "llmops_config.json")
 # Not the user's own: histories, environments, caches, records of earlier runs.
 _SKIPPED = frozenset(
-    {"node_modules", "__pycache__", "site-packages", "venv", "env", ".venv", ".git", ".tox", ".promptflow", ".runs",
+    {"node_modules", "__pycache__", "site-packages", "venv", ".venv", ".git", ".tox", ".promptflow", ".runs",
      ".genaiops", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".ipynb_checkpoints"}
 )  # fmt: skip
 _NODES = re.compile(r"^nodes:\s*(#.*)?$", re.MULTILINE)
@@ -27,9 +27,13 @@ def walk_files(root: Path) -> Iterator[Path]:
         yield root
         return
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED and not _is_environment(folder, name))
         for name in sorted(names):
             yield Path(folder) / name
+
+
+def _is_environment(folder: str, name: str) -> bool:
+    return Path(folder, name, "pyvenv.cfg").exists()
 
 
 def is_flow_file(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What commands print: one JSON object, tables, cut texts. Results go to standard output, all else to standard error."""
+"""What commands print: one JSON object, tables, short texts. Results on standard output, all else on standard error."""
 
 from __future__ import annotations
 

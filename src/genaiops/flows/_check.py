@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,15 +25,37 @@ _ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_]\w*)")
 _CONNECTION_FIELD = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
 
 
+class MissingField(Protocol):
+    """A value that a connection needs and nobody set."""
+
+    @property
+    def field(self) -> str:
+        """The field of the connection; empty when nobody knows the connection."""
+        ...
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that would set it, the usual one first."""
+        ...
+
+
 class KnownConnections(Protocol):
-    """What a check asks of a store of connections."""
+    """What a check asks of a store of connections; `connections.ConnectionStore` is one."""
 
     def names(self) -> list[str]:
         """The names of all connections."""
         ...
 
-    def problem(self, name: str) -> str | None:
-        """Why a connection of the store cannot be used, without a secret; None when it can."""
+    def __contains__(self, name: object) -> bool:
+        """Whether anything is known of a connection."""
+        ...
+
+    def missing(self, names: Iterable[str]) -> Sequence[MissingField]:
+        """What these connections need and nobody set."""
+        ...
+
+    def check(self, name: str) -> list[str]:
+        """What is wrong with a connection, without a secret."""
         ...
 
 
@@ -226,19 +248,33 @@ def _variable_connections(document: YamlDocument) -> list[ConnectionUse]:
 def _check_connections(
     uses: Sequence[ConnectionUse], known: KnownConnections, replaced: Mapping[str, str], report: Report
 ) -> None:
-    names = known.names()
     for use in uses:
         name = replaced.get(use.node or "", use.name)
         where: dict[str, Any] = {"file": use.file, "line": use.line, "node": use.node}
-        if name not in names:
+        try:
+            if name not in known:
+                report.error(
+                    "ConnectionNotFoundError",
+                    f"There is no connection {name!r}.",
+                    hint=f"{suggest(name, known.names())} Or set {_variable(name)}_API_KEY.",
+                    **where,
+                )
+                continue
+            missing = [f"{value.field} ({' or '.join(value.variables[:2])})" for value in known.missing([name])]
+            problems = known.check(name)
+        except GenaiopsError as error:
+            report.error(error.kind, f"The connection {name!r}: {error.message}", hint=error.hint, **where)
+            continue
+        if missing:
             report.error(
-                "ConnectionNotFoundError",
-                f"There is no connection {name!r}.",
-                hint=f"{suggest(name, names)} Or set {_variable(name)}_API_KEY.",
+                "missing-variable",
+                f"The connection {name!r} lacks {', '.join(missing)}.",
+                hint="Set the variables in the environment or in .env.",
                 **where,
             )
-        elif problem := known.problem(name):
-            report.error("ConnectionSettingsError", f"The connection {name!r} cannot be used: {problem}", **where)
+        else:
+            for problem in problems:
+                report.warning("ConnectionSettingsError", f"The connection {name!r}: {problem}", **where)
 
 
 def _variable(name: str) -> str:

@@ -29,9 +29,13 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 # A name that says a secret follows, and what follows: NAME = "value", name: value, --name value, NAME=value.
 _BESIDE_A_NAME = re.compile(
-    r"(?P<name>[A-Za-z0-9_.-]*(?:api[_-]?key|apikey|secret|passw(?:or)?d|pwd|token|access[_-]?key|subscription[_-]?key"
-    r"|client[_-]?secret|account[_-]?key|\bkey))[\"']?\s*(?:=|:|,)\s*[\"']?(?P<value>[A-Za-z0-9+/_.=~-]{16,})[\"']?",
+    r"(?:api[_-]?key|secret|passw(?:or)?d|pwd|token|(?:access|subscription|account)[_-]?key|\bkey)"
+    r"[\"']?\s*[=:,]\s*[\"']?(?P<value>[A-Za-z0-9+/_.=~-]{16,})[\"']?",
     re.IGNORECASE,
+)
+# No secret is found in a line without one of these; most lines have none, so this is what a search costs.
+_WORTH_A_LOOK = re.compile(
+    r"key|secret|passw|pwd|token|sk-|gh[pousr]_|_pat_|AKIA|ASIA|AIza|xox|hf_|sig=|://[^/\s]*@", re.IGNORECASE
 )
 _PLACEHOLDER = re.compile(
     r"your|example|sample|placeholder|dummy|fake|mock|test|xxx|todo|change|replace|insert|redacted|secret|password"
@@ -67,7 +71,7 @@ def find_secrets(text: str) -> list[SecretPlace]:
     """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        kind = next(_kinds_in(line[:_MAX_LINE]), None)
+        kind = next(_kinds_in(line[:_MAX_LINE]), None) if _WORTH_A_LOOK.search(line) else None
         if kind is not None:
             found.append(SecretPlace(number, kind))
     return found

@@ -1,0 +1,210 @@
+"""`genaiops check`: every mistake that can be known without calling a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genaiops.cli._output import echo_json, say, table
+from genaiops.cli._session import open_settings
+from genaiops.cli._surroundings import USE_CASE_FILES, flow_home, nearby_folders, open_store
+
+if TYPE_CHECKING:
+    from genaiops.flows import Finding
+    from genaiops.settings import Settings
+
+WRONG_INPUT = 2
+_SHOWN_HINT = "  hint: "
+
+
+@click.command()
+@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.option("--env", help="Check a use case as it is in this environment.")
+@click.option("--file", help="Another experiment file than experiment.yaml.")
+@click.option("--connections/--no-connections", default=True, help="Look whether connections are set up.")
+@click.option("--explain", is_flag=True, help="Show each value in force and where it came from.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def check(
+    context: click.Context,
+    path: Path,
+    env: str | None,
+    file: str | None,
+    connections: bool,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Find mistakes in a flow, a use case or a folder of them, without calling a model.
+
+    References, templates, tool files, mappings against real columns, variants, connections, variables, secrets typed
+    into files: each with its file and line, what was expected, and the nearest valid name. Exit code 2 when there is a
+    mistake.
+
+    \b
+    Example:
+      genaiops check web_classification
+    """
+    settings = open_settings(folders=nearby_folders(flow_home(path), Path.cwd()))
+    findings, values = check_path(path, settings, env=env, file=file, with_connections=connections)
+    if as_json:
+        form: dict[str, Any] = {"schema_version": 1, "findings": [finding.to_json() for finding in findings]}
+        echo_json(form | ({"settings": values} if explain else {}))
+    else:
+        echo_findings(findings)
+        if explain:
+            _echo_values(values)
+    if any(finding.severity == "error" for finding in findings):
+        context.exit(WRONG_INPUT)
+
+
+def check_path(
+    path: Path,
+    settings: Settings,
+    *,
+    env: str | None = None,
+    file: str | None = None,
+    with_connections: bool = True,
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """Findings below a path, and the values in force there."""
+    from genaiops.audits import find_flows
+
+    findings: list[Finding] = []
+    values: list[dict[str, Any]] = []
+    use_cases = list(_use_cases(path, file))
+    for folder in use_cases:
+        found, explained = _check_use_case(folder, settings, env=env, file=file)
+        findings += found
+        values += explained
+    flows: list[str | Path] = [path]
+    if path.is_dir() and not _is_flow(path):
+        flows = list(find_flows(path))
+        if not flows and not use_cases:
+            from genaiops.errors import InputError
+
+            raise InputError(
+                f"The folder {str(path)!r} holds neither a flow nor a use case.",
+                hint="A flow is a flow.dag.yaml, a flow.flex.yaml or a .prompty; a use case has an experiment.yaml.",
+            )
+    for flow in flows:
+        findings += check_one_flow(flow, settings, with_connections=with_connections)
+        if with_connections:
+            values += _connection_values(flow, settings)
+    return _once(findings), values
+
+
+def check_one_flow(
+    flow: str | Path,
+    settings: Settings,
+    *,
+    with_connections: bool = True,
+    chosen: dict[str, str] | None = None,
+    replaced: dict[str, str] | None = None,
+) -> list[Finding]:
+    """Findings of one flow, its connections and variables as they are set here."""
+    from genaiops.flows import check_flow
+
+    store = open_store(settings, flow_home(flow)) if with_connections else None
+    environ = settings.environ if with_connections else None
+    return check_flow(flow, connections=store, environ=environ, chosen=chosen, replaced=replaced)
+
+
+def echo_findings(findings: list[Finding]) -> None:
+    """Findings for a person, and their number."""
+    for finding in findings:
+        where = f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
+        click.echo(f"{where}{finding.severity}: {finding.message} [{finding.code}]")
+        if finding.hint:
+            click.echo(f"{_SHOWN_HINT}{finding.hint}")
+    mistakes = sum(finding.severity == "error" for finding in findings)
+    doubts = len(findings) - mistakes
+    if findings:
+        click.echo(f"{mistakes} mistake{'s' * (mistakes != 1)}, {doubts} doubt{'s' * (doubts != 1)}")
+    else:
+        click.echo("no mistakes found")
+
+
+def _is_flow(folder: Path) -> bool:
+    names = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
+    return any((folder / name).is_file() for name in names)
+
+
+def _use_cases(path: Path, file: str | None) -> Iterator[Path]:
+    from genaiops.audits import find_use_cases
+
+    if path.is_file():
+        if path.name in USE_CASE_FILES or path.stem.startswith("experiment"):
+            yield path
+        return
+    if file is not None and (path / file).is_file():
+        yield path
+        return
+    if path.is_dir():
+        yield from (found.parent for found in find_use_cases(path))
+
+
+def _check_use_case(
+    folder: Path, settings: Settings, *, env: str | None, file: str | None
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """Findings of a use case and its values, from the room that reads use cases."""
+    experiments = import_module("genaiops.experiments")
+    check_use_case = getattr(experiments, "check_use_case", None)
+    if check_use_case is not None:
+        found = check_use_case(folder, settings, env=env, file=file)
+        return list(found.findings), [setting.to_json() for setting in found.settings]
+    examined = experiments.examine_experiment(folder, settings, env=env, file=file)
+    values = examined.spec.settings if examined.spec is not None else ()
+    return list(examined.findings), [setting.to_json() for setting in values]
+
+
+def _connection_values(flow: str | Path, settings: Settings) -> list[dict[str, Any]]:
+    """Each field of the connections a flow names, and where it came from."""
+    from genaiops.errors import GenaiopsError
+    from genaiops.flows import survey_flow
+
+    path = Path(flow)
+    if not path.is_file():
+        return []
+    store = open_store(settings, flow_home(flow))
+    found: list[dict[str, Any]] = []
+    for name in survey_flow(path).connections():
+        try:
+            described = store.describe(name)
+        except GenaiopsError:
+            continue
+        fields: dict[str, Any] = described.get("fields", {})
+        found += [
+            {"key": f"connections.{name}.{key}", "value": field["value"], "source": field["source"], "where": ""}
+            for key, field in fields.items()
+        ]
+    return found
+
+
+def _echo_values(values: list[dict[str, Any]]) -> None:
+    if not values:
+        say("note", "no values to explain", color="blue")
+        return
+    rows = [
+        (
+            str(value.get("key")),
+            _shown(value.get("value")),
+            str(value.get("source") or ""),
+            str(value.get("where") or ""),
+        )
+        for value in values
+    ]
+    table(("setting", "value", "from", "where"), rows)
+
+
+def _shown(value: object) -> str:
+    from genaiops.cli._output import one_line
+
+    return one_line(value, 60)
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """Each finding once, mistakes first, otherwise in the order found."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != "error")
