@@ -1,0 +1,6 @@
+"""`python -m genaiops` is the command `genaiops`."""
+
+from genaiops.cli import main
+
+if __name__ == "__main__":
+    main()

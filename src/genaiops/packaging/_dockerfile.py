@@ -1,0 +1,31 @@
+"""A readable Dockerfile for those who build with a container engine: it copies the same tree the layers hold."""
+
+from __future__ import annotations
+
+from genaiops.packaging._layout import BaseImage
+from genaiops.packaging._package import Package
+
+HEALTH_SCRIPT = (
+    "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=3)"  # raises unless it is 200
+)
+
+
+def dockerfile(package: Package, base: BaseImage, *, labels: dict[str, str]) -> str:
+    """The Dockerfile that stands beside the tree `app/`."""
+    python = base.python
+    image = base.name if "@sha256:" in base.name else "scratch  # replace: the base was " + base.name
+    label_lines = " \\\n      ".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+    needed = ", ".join([*package.connections]) or "none"
+    return f"""# {package.name}: an image that serves the flow on port 8080.
+# Connections that must be given where it runs (as environment variables): {needed}
+FROM {image}
+LABEL {label_lines}
+COPY app/ /app/
+ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 GENAIOPS_HOME=/tmp/genaiops
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["{python}", "-c", "{HEALTH_SCRIPT}"]
+ENTRYPOINT ["{python}", "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0", "--port", "8080"]
+"""

@@ -1,0 +1,177 @@
+"""OCI image layouts: `oci-layout`, `index.json` and `blobs/sha256/…` in a folder.
+
+Source: OCI Image Format Specification 1.1, image layout, manifest, configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genaiops.errors import InputError
+from genaiops.packaging._layers import Layer
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
+REFERENCE = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True)
+class BaseImage:
+    """What an image is built on: layers that are in the layout already, and their configuration.
+
+    Args:
+        name: What the person asked for, for labels and messages.
+        digest: Of the base's manifest, when it has one.
+        layers: From the bottom up; `diff_id`s come from the configuration.
+        config: The base's configuration (`config` of the image configuration).
+        python: The interpreter's path inside the image.
+        python_version: Its `major.minor`.
+    """
+
+    name: str
+    digest: str | None
+    layers: tuple[Layer, ...]
+    architecture: str
+    python: str
+    python_version: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Layout:
+    """An OCI image layout that is being written.
+
+    Args:
+        folder: Made when missing; blobs that are there already are used again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs = folder / "blobs" / "sha256"
+        self.blobs.mkdir(parents=True, exist_ok=True)
+
+    def add_json(self, data: Mapping[str, Any], media_type: str) -> dict[str, Any]:
+        """Write a JSON blob and give its descriptor."""
+        content = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        digest = hashlib.sha256(content).hexdigest()
+        (self.blobs / digest).write_bytes(content)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+    def add_file(self, source: Path, digest: str) -> None:
+        """Copy a blob in, once, and prove its digest.
+
+        Raises:
+            InputError: The bytes are not what the digest says.
+        """
+        target = self.blobs / digest.partition(":")[2]
+        if target.exists():
+            return
+        with source.open("rb") as file:
+            found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        if found != digest:
+            raise InputError(f"The blob {source} has the digest {found}; {digest} was expected.")
+        shutil.copyfile(source, target)
+
+    def write_image(
+        self, base: BaseImage, layers: Sequence[Layer], config: Mapping[str, Any], *, reference: str
+    ) -> dict[str, Any]:
+        """Write configuration, manifest and index, and give the manifest's descriptor.
+
+        Everything in them follows from the files: there is no time of building.
+        """
+        every = [*base.layers, *layers]
+        image_config = {
+            "architecture": base.architecture,
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {**base.config, **config},
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in every]},
+            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": layer.comment or "base"} for layer in every],
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": self.add_json(image_config, CONFIG_TYPE),
+            "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in every],
+            "annotations": dict(config.get("Labels") or {}),
+        }
+        descriptor = self.add_json(manifest, MANIFEST_TYPE)
+        entry = {
+            **descriptor,
+            "annotations": {REFERENCE: reference},
+            "platform": {"architecture": base.architecture, "os": "linux"},
+        }
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+        (self.folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n', encoding="utf-8")
+        (self.folder / "index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        self._drop_unused(manifest, descriptor)
+        return descriptor
+
+    def _drop_unused(self, manifest: Mapping[str, Any], descriptor: Mapping[str, Any]) -> None:
+        """Delete what an earlier build into the same folder left behind."""
+        used = {descriptor["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+        for blob in self.blobs.iterdir():
+            if f"sha256:{blob.name}" not in used:
+                blob.unlink()
+
+
+def read_layout(folder: Path, *, architecture: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The digest, manifest and configuration of the image in a layout.
+
+    Raises:
+        InputError: It is no layout, or has no image for this architecture.
+    """
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is not an OCI image layout: {error}.", hint="A layout holds index.json, oci-layout and blobs/."
+        ) from error
+    descriptor = choose_platform(index.get("manifests", []), architecture, str(folder))
+    manifest = read_blob(folder, descriptor["digest"])
+    if manifest.get("mediaType", descriptor.get("mediaType")) in (INDEX_TYPE, DOCKER_INDEX_TYPE):
+        descriptor = choose_platform(manifest["manifests"], architecture, str(folder))
+        manifest = read_blob(folder, descriptor["digest"])
+    return descriptor["digest"], manifest, read_blob(folder, manifest["config"]["digest"])
+
+
+def choose_platform(descriptors: Sequence[Mapping[str, Any]], architecture: str, where: str) -> Mapping[str, Any]:
+    """The descriptor for Linux on this architecture; the only one when it does not say.
+
+    Raises:
+        InputError: There is none.
+    """
+    fitting = [
+        item
+        for item in descriptors
+        if (item.get("platform") or {}).get("architecture", architecture) == architecture
+        and (item.get("platform") or {}).get("os", "linux") == "linux"
+    ]
+    if not fitting:
+        there = sorted({str((item.get("platform") or {}).get("architecture")) for item in descriptors})
+        raise InputError(f"{where} has no image for linux/{architecture}; it has: {', '.join(there) or 'none'}.")
+    return fitting[0]
+
+
+def read_blob(folder: Path, digest: str) -> dict[str, Any]:
+    """A JSON blob of a layout.
+
+    Raises:
+        InputError: It is missing or no JSON.
+    """
+    algorithm, _, name = digest.partition(":")
+    if algorithm != "sha256" or not name.isalnum():
+        raise InputError(f"Expected a digest sha256:…, found {digest[:80]!r}.")
+    try:
+        data: dict[str, Any] = json.loads((folder / "blobs" / "sha256" / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The blob {digest} of {folder} cannot be read: {error}.") from error
+    return data
