@@ -1,0 +1,22 @@
+"""Lets code, commands and files made for `promptflow` work unchanged."""
+
+from genaiops.compat._layer import (
+    ServedModuleError,
+    engine_imports,
+    explain_import,
+    install_import_layer,
+    served_imports,
+    uninstall_import_layer,
+)
+from genaiops.compat._openai_spans import record_openai_calls, stop_recording_openai_calls
+
+__all__ = [
+    "ServedModuleError",
+    "engine_imports",
+    "explain_import",
+    "install_import_layer",
+    "record_openai_calls",
+    "served_imports",
+    "stop_recording_openai_calls",
+    "uninstall_import_layer",
+]
