@@ -29,6 +29,7 @@ from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeO
 from genaiops.flows._plan import Plan
 from genaiops.flows._references import Reference, parse_reference
 from genaiops.flows._types import DynamicList, FilePath, GeneratedBy, InputSetting, PromptTemplate, Secret
+from genaiops.flows._yaml import YamlDocument, load_yaml, parse_yaml
 
 __all__ = [
     "AggregationInputs",
@@ -61,14 +62,17 @@ __all__ = [
     "UserErrorException",
     "ValidationException",
     "VariantSet",
+    "YamlDocument",
     "check_flow",
     "check_mapping",
     "examine_flow",
     "find_secrets",
     "load_flow",
+    "load_yaml",
     "log_metric",
     "open_plan",
     "parse_reference",
+    "parse_yaml",
     "survey_flow",
     "tool",
 ]

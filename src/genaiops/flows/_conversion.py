@@ -73,11 +73,22 @@ class InputConverter:
     Args:
         inputs: The declared inputs.
         load_image: Called with a value and its type for values that are, or may hold, images; None when no input can.
+        omittable: Inputs that may be missing although they have no default here: the Python function has one.
+        keep_null: Null stays null where the input is optional; graph flows make it the text `None`.
     """
 
-    def __init__(self, inputs: Mapping[str, InputDef], load_image: ImageLoader | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, InputDef],
+        load_image: ImageLoader | None = None,
+        *,
+        omittable: frozenset[str] = frozenset(),
+        keep_null: bool = False,
+    ) -> None:
         self._inputs = inputs
         self._load_image = load_image
+        self._omittable = omittable
+        self._keep_null = keep_null
         self._plan = tuple(
             (name, declared, CONVERTERS.get(declared.type), declared.type) for name, declared in inputs.items()
         )
@@ -92,11 +103,16 @@ class InputConverter:
         for name, declared, converter, type_name in self._plan:
             if name in result:
                 value = result[name]
-            elif declared.default is not None:
+            elif declared.default is not None and not (declared.default == "" and name in self._omittable):
                 value = declared.default
+            elif name in self._omittable:
+                continue
             else:
                 raise self._missing(name, values, row)
             # A value that has its type already is by far the commonest case, and it is identical after conversion.
+            if value is None and self._keep_null and declared.is_optional:
+                result[name] = None
+                continue
             if converter is not None and not (converter is str and type(value) is str):
                 value = self._converted(name, value, converter, type_name, row)
             if self._load_image is not None and (type_name == "image" or type(value) in (dict, list)):

@@ -160,9 +160,10 @@ def with_code_default(written: InputDef, coded: InputDef | None) -> InputDef:
     """The definition in the file, with the default of the code where the file gives none."""
     if coded is None:
         return written
+    written = replace(written, types=coded.types, is_optional=coded.is_optional)
     if written.has_default or not coded.has_default:
-        return replace(written, types=coded.types)
-    return replace(written, types=coded.types, default=coded.default, has_default=True)
+        return written
+    return replace(written, default=coded.default, has_default=True)
 
 
 def _sample(reader: Reader, written: Any) -> dict[str, Any]:

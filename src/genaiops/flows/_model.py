@@ -56,7 +56,8 @@ class Finding:
 class InputDef:
     """One declared input: of a flow, of a flex flow's `init`, or of a tool.
 
-    `has_default` tells a default of null apart from no default.
+    `has_default` tells a default of null apart from no default; `is_optional` says that null is a value of it;
+    `types` are the connection classes that a parameter takes.
     """
 
     type: str = "object"
@@ -67,6 +68,7 @@ class InputDef:
     is_chat_input: bool = False
     is_chat_history: bool | None = None
     types: tuple[str, ...] = ()
+    is_optional: bool = False
     line: int | None = None
 
     def to_json(self) -> dict[str, Any]:

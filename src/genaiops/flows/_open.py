@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,9 @@ async def open_plan(
         ConnectionSettingsError: A connection is unknown or incomplete.
     """
     services = services or Services()
+    # The host has put the folder there already; a notebook has not.
+    if str(flow.folder) not in sys.path:
+        sys.path.insert(0, str(flow.folder))
     if flow.kind == "graph":
         from genaiops.flows._graph_plan import GraphPlan
 

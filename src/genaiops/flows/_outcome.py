@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genaiops.flows._recorded import recorded
@@ -27,13 +28,15 @@ class Services:
         connections: Where connections come from.
         models: How models are called; None when no node calls one.
         kept: Where results are kept by content; None keeps nothing.
-        images: Where images of outcomes are written; None writes them into the outcome as base64.
+        images: The folder where images of outcomes are written; None writes them into the outcome as base64.
+        environ: Variables that `${env:NAME}` reads, in model configurations and in prompty files.
     """
 
     connections: ConnectionStore | None = None
     models: Models | None = None
     kept: KeptResults | None = None
-    images: Any = None
+    images: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

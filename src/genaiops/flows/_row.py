@@ -15,14 +15,14 @@ from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
-from genaiops.errors import GenaiopsError, RowError
-from genaiops.flows._compile import Binding, CompiledGraph, CompiledNode, State
+from genaiops.errors import RowError
+from genaiops.flows._compile import Binding, CompiledCondition, CompiledGraph, CompiledNode, State
 from genaiops.flows._failures import failure
 from genaiops.flows._generators import AsyncGeneratorProxy, GeneratorProxy, watched
 from genaiops.flows._outcome import NodeOutcome
 from genaiops.flows._recorded import PLAIN_TYPES, ImageWriter, recorded
 from genaiops.flows._references import read_property
-from genaiops.flows._threads import WorkerThreads
+from genaiops.flows._threads import WorkerThreads, take_turn
 from genaiops.tracing import start_span
 
 _log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class GraphRow:
         for node in queue:  # grows while it is walked
             try:
                 bypassed = self._is_bypassed(node)
-            except (GenaiopsError, TypeError) as error:
+            except Exception as error:  # noqa: BLE001 - values of users are compared here
                 self.error = self.error or failure(error, name=node.name, folder=self.folder, node=node.name)
                 return []
             if not bypassed:
@@ -153,11 +153,9 @@ class GraphRow:
 
     def _is_bypassed(self, node: CompiledNode) -> bool:
         if node.activate is not None:
-            when = node.activate.when
-            bypassed = (when.source == "node" and self.states[when.key] == State.BYPASSED) or self.read(
-                when
-            ) != node.activate.expected
-        elif node.skip is not None and self._is_skipped(node):
+            bypassed = not self._is_met(node.activate)
+        elif node.skip is not None and self._is_met(node.skip):
+            self._skip(node, node.skip)
             return True
         elif node.input_nodes:
             bypassed = all(self.states[index] == State.BYPASSED for index in node.input_nodes)
@@ -168,22 +166,23 @@ class GraphRow:
             self.nodes[node.name] = NodeOutcome("bypassed", started_s=perf_counter() - self.started)
         return bypassed
 
-    def _is_skipped(self, node: CompiledNode) -> bool:
-        """`skip:` of older files: the node does not run and gives the value of `return` instead."""
-        assert node.skip is not None
-        when = node.skip.when
-        if (when.source == "node" and self.states[when.key] == State.BYPASSED) or self.read(when) != node.skip.expected:
+    def _is_met(self, condition: CompiledCondition) -> bool:
+        """`when` equals what is expected, by Python's `==`; a condition on a bypassed node is never met."""
+        when = condition.when
+        if when.source == "node" and self.states[when.key] == State.BYPASSED:
             return False
+        return bool(self.read(when) == condition.expected)
+
+    def _skip(self, node: CompiledNode, skip: CompiledCondition) -> None:
+        """`skip:` of older files: the node does not run and gives the value of `return` instead."""
         outcome = NodeOutcome("bypassed", started_s=perf_counter() - self.started)
         self.nodes[node.name] = outcome
-        if node.skip.value is None:
-            self.states[node.index] = State.BYPASSED
-            return True
-        value = self.read(node.skip.value)
-        self.values[node.index] = value
-        self.states[node.index] = State.COMPLETED  # for those behind it, it has an output
-        outcome.output = recorded(value, self.write_image)
-        return True
+        self.states[node.index] = State.BYPASSED
+        if skip.value is not None:
+            value = self.read(skip.value)
+            self.values[node.index] = value
+            self.states[node.index] = State.COMPLETED  # for those behind it, it has an output
+            outcome.output = recorded(value, self.write_image)
 
     def is_done(self) -> bool:
         """Every node has run or was bypassed."""
@@ -312,7 +311,7 @@ class _Beside:
         self._running += 1
 
         def job() -> None:
-            if _claimed(claim):
+            if take_turn(claim):
                 self._results.put(context.run(run_node, node, self._row))
 
         self._threads.submit(job)
@@ -321,7 +320,7 @@ class _Beside:
         """Run the first node that nobody has begun, or wait for one that somebody has."""
         while self._offered:
             node, claim = self._offered.pop(0)
-            if _claimed(claim):
+            if take_turn(claim):
                 self._running -= 1
                 return run_node(node, self._row)
         return self.collect()
@@ -329,7 +328,7 @@ class _Beside:
     def cancel(self) -> None:
         """Take back what nobody has begun."""
         for _, claim in self._offered:
-            _claimed(claim)
+            take_turn(claim)
 
     def has_finished(self) -> bool:
         """A result is there to be collected."""
@@ -339,14 +338,6 @@ class _Beside:
         """Wait for a result."""
         self._running -= 1
         return self._results.get()
-
-
-def _claimed(claim: list[bool]) -> bool:
-    """True for the first who asks, on any thread: popping a list is one step for the interpreter."""
-    try:
-        return claim.pop()
-    except IndexError:
-        return False
 
 
 async def drive_on_loop(row: GraphRow, threads: WorkerThreads) -> None:

@@ -70,6 +70,7 @@ def input_of_parameter(parameter: inspect.Parameter) -> InputDef:
         types=names.connections,
         default=default.value if isinstance(default, enum.Enum) else default,
         has_default=has_default,
+        is_optional=names.is_optional or (has_default and default is None),
         enum=tuple(option.value for option in values) if values and issubclass(values, enum.Enum) else (),
     )
 
@@ -172,7 +173,14 @@ def _input_in_text(argument: ast.arg, default: ast.expr | None) -> InputDef:
 
 
 def _definition(names: TypeNames, default: Any, *, has_default: bool, line: int | None) -> InputDef:
-    return InputDef(type=names.name, types=names.connections, default=default, has_default=has_default, line=line)
+    return InputDef(
+        type=names.name,
+        types=names.connections,
+        default=default,
+        has_default=has_default,
+        is_optional=names.is_optional or (has_default and default is None),
+        line=line,
+    )
 
 
 def _fields_in_text(entry: ast.ClassDef) -> dict[str, InputDef]:

@@ -38,20 +38,23 @@ class WorkerThreads:
             if self._idle > 0:
                 self._idle -= 1
             elif self._threads < self._size:
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+                self._start()
         self._jobs.put(job)
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
         """Run a function on a thread, in a copy of the current context, and wait for it.
 
-        When the waiting task is cancelled the function goes on, and its thread is replaced.
+        When the waiting task is cancelled, a function that has begun goes on and its thread is replaced; one that has
+        not begun never will.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         context = copy_context()
+        turn = [True]
 
         def job() -> None:
+            if not take_turn(turn):
+                return
             try:
                 result = context.run(function, *args)
             except BaseException as error:  # noqa: BLE001 - handed to the waiting task, whatever it is
@@ -63,13 +66,20 @@ class WorkerThreads:
         try:
             return await future
         except asyncio.CancelledError:
-            self.grow()
+            if not take_turn(turn):
+                self._replace_one()
             raise
 
-    def grow(self) -> None:
+    def _replace_one(self) -> None:
         """Allow one thread more, in the place of one that hangs."""
         with self._lock:
             self._size += 1
+            if not self._jobs.empty():
+                self._start()
+
+    def _start(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end when they have nothing to do; those that hang are left alone."""
@@ -90,8 +100,14 @@ class WorkerThreads:
                 # A thread is idle when no job waits for it: those that wait have been counted already.
                 if self._jobs.empty():
                     self._idle += 1
-                else:
-                    continue
+
+
+def take_turn(turn: list[bool]) -> bool:
+    """True for the first who asks, on any thread: popping a list is one step for the interpreter."""
+    try:
+        return turn.pop()
+    except IndexError:
+        return False
 
 
 def _hand_over(
