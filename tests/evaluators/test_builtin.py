@@ -95,7 +95,11 @@ def test_precision_recall_and_f1_of_one_class_and_of_all() -> None:
     assert classification_metrics(pairs)["precision"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
-@given(text=st.text(max_size=20), other=st.text(max_size=20), name=st.sampled_from(["exact_match", "levenshtein", "token_f1"]))
+@given(
+    text=st.text(max_size=20),
+    other=st.text(max_size=20),
+    name=st.sampled_from(["exact_match", "levenshtein", "token_f1"]),
+)
 def test_agreement_is_between_nought_and_one_and_full_with_itself(text: str, other: str, name: str) -> None:
     assert score(name, text, text) == 1
     value = score(name, text, other)

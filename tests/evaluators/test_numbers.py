@@ -30,7 +30,9 @@ def test_nested_outputs_get_dotted_names() -> None:
 def test_an_aggregate_that_is_the_rounded_mean_of_a_column_is_that_column() -> None:
     runs = [{"grade": [1.0, 0.0, 0.0]}, {"grade": [1.0, 1.0, 0.0]}]
 
-    assert link_aggregates(runs, [{"accuracy": 0.33, "rows": 3}, {"accuracy": 0.67, "rows": 3}]) == {"accuracy": "grade"}
+    assert link_aggregates(runs, [{"accuracy": 0.33, "rows": 3}, {"accuracy": 0.67, "rows": 3}]) == {
+        "accuracy": "grade"
+    }
 
 
 def test_an_aggregate_that_fits_only_one_of_two_runs_is_not_linked() -> None:
