@@ -41,14 +41,8 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Answer requests on `sock` until SIGTERM or SIGINT.
-
-    Args:
-        service: The compiled flow; its phase is kept here.
-        sock: A listening socket.
-        on_ready: Called once, when requests are answered.
-    """
+def make_server(service: Service) -> Any:
+    """The uvicorn server of a service, not started."""
     import uvicorn
 
     options = service.options
@@ -60,19 +54,27 @@ async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[],
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=max(1, int(options.grace_s - options.drain_delay_s)),
     )
-    server = uvicorn.Server(config)
-    # Signals are ours: uvicorn would stop accepting at once.
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    return uvicorn.Server(config)
+
+
+async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Answer requests on `sock` until SIGTERM or SIGINT.
+
+    Args:
+        service: The compiled flow; its phase is kept here.
+        sock: A listening socket.
+        on_ready: Called once, when requests are answered.
+    """
+    stop = _stop_event()
+    server = make_server(service)
     running = asyncio.ensure_future(_serve_quietly(server, sock))
     while not server.started and not running.done():
         await asyncio.sleep(0.005)
     service.phase = "ready"
     on_ready()
-    stop = _stop_event()
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

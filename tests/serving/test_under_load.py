@@ -1,0 +1,99 @@
+"""More requests than fit are refused at once; slow ones end; a client that leaves frees its place."""
+
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .conftest import Serve, Served
+
+
+def test_what_does_not_fit_into_the_queue_is_refused_at_once_with_a_time_to_come_back(
+    serve: Serve, echo_flow: Path
+) -> None:
+    served = serve(echo_flow, concurrency=1, queue=1)
+
+    with ThreadPoolExecutor(6) as pool:
+        started = time.monotonic()
+        answers = list(pool.map(lambda _: served.score({"text": "sleep 0.5"}), range(6)))
+        took = time.monotonic() - started
+
+    statuses = sorted(answer.status for answer in answers)
+    refused = [answer for answer in answers if answer.status == 429]
+    assert statuses == [200, 200, 429, 429, 429, 429]
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+    assert took < 3
+    assert served.score({"text": "after"}).status == 200
+
+
+def test_a_request_that_takes_too_long_is_answered_with_504(serve: Serve, echo_flow: Path) -> None:
+    served = serve(echo_flow, deadline_s=0.3)
+
+    answer = served.score({"text": "sleep 2"})
+
+    assert (answer.status, answer.json()["error"]["code"]) == (504, "SystemError")
+    assert served.service.admission.in_flight == 0
+
+
+def test_a_body_that_does_not_arrive_is_given_up(serve: Serve, echo_flow: Path) -> None:
+    served = serve(echo_flow, body_timeout_s=0.3)
+
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        reply = client.recv(4096)
+
+    assert reply.startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_that_does_not_arrive_is_given_up(serve: Serve, echo_flow: Path) -> None:
+    served = serve(echo_flow, body_timeout_s=0.3)
+
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        started = time.monotonic()
+        assert client.recv(4096) == b""
+
+    assert time.monotonic() - started < 3
+
+
+def test_a_client_that_leaves_frees_its_place(serve: Serve, echo_flow: Path) -> None:
+    served = serve(echo_flow, concurrency=1, queue=0)
+
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        body = b'{"text": "sleep 1"}'
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        _wait_until(lambda: served.service.admission.in_flight == 1)
+    _wait_until(lambda: served.service.admission.in_flight == 0)
+
+    assert served.service.metrics.disconnected == 1
+
+
+def _wait_until(condition: object, timeout_s: float = 3) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def one_server(serve: Serve, echo_flow: Path) -> Served:
+    return serve(echo_flow)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "times", "x"]), inner),
+    max_leaves=6,
+))  # fmt: skip
+def test_no_body_makes_the_server_fail(one_server: Served, body: object) -> None:
+    answer = one_server.score(body)
+
+    assert answer.status in (200, 400)
+    assert one_server.request("GET", "/livez").status == 200
