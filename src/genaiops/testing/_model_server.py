@@ -43,7 +43,8 @@ class ModelServerOptions:
         max_in_flight: More requests than this at once get 429, 0 for no limit.
         key: The only key that is accepted; None accepts every key.
         max_completion_tokens_only: Refuse `max_tokens` as newer models do.
-        rules: Pairs (regular expression on the last message, reply text with `\\1`); without a match the last message comes back.
+        rules: Pairs (regular expression on the last message, reply text that may use its groups). Without a match
+            the last message comes back.
         reply: Answers every chat with this text instead.
         record: Keep every request (path, headers, body) in `ModelServer.requests`.
         seed: Seed of faults and latencies.
@@ -264,7 +265,8 @@ class ModelServer:
         if self.options.max_completion_tokens_only and "max_tokens" in body:
             return Reply.of_error(
                 400,
-                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                "Unsupported parameter: 'max_tokens' is not supported with this model. "
+                "Use 'max_completion_tokens' instead.",
                 "unsupported_parameter",
                 param="max_tokens",
             )

@@ -1,0 +1,46 @@
+"""Keyless sign-in with Microsoft Entra ID, through azure-identity (extra `azure`)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from genaiops.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENTRA_SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+@cache
+def _credential() -> Any:
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError as error:
+        raise MissingExtraError(
+            "azure-identity", extra="azure", purpose="to sign in with Microsoft Entra ID (auth_mode: meid_token)"
+        ) from error
+    return DefaultAzureCredential()
+
+
+def get_entra_token(scope: str = ENTRA_SCOPE) -> str:
+    """A bearer token; the credential keeps it until shortly before it ends.
+
+    Raises:
+        MissingExtraError: azure-identity is not installed.
+    """
+    return str(_credential().get_token(scope).token)
+
+
+def entra_token_provider(scope: str = ENTRA_SCOPE) -> Callable[[], Any]:
+    """What the OpenAI SDK asks for a token before each call; in a thread, because a fresh token is a network call."""
+    credential = _credential()
+
+    async def provide() -> str:
+        import asyncio
+
+        token = await asyncio.to_thread(credential.get_token, scope)
+        return str(token.token)
+
+    return provide
