@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .conftest import Serve, Served
+from .conftest import Serve, Served, write_flow
 
 
 def test_what_does_not_fit_into_the_queue_is_refused_at_once_with_a_time_to_come_back(
@@ -62,16 +62,30 @@ def test_a_head_that_does_not_arrive_is_given_up(serve: Serve, echo_flow: Path) 
     assert time.monotonic() - started < 3
 
 
-def test_a_client_that_leaves_frees_its_place(serve: Serve, echo_flow: Path) -> None:
-    served = serve(echo_flow, concurrency=1, queue=0)
+WAITING = "import asyncio\n\nasync def wait(text: str) -> str:\n    await asyncio.sleep(float(text))\n    return text\n"
+
+
+def test_a_client_that_leaves_cancels_its_row_and_frees_its_place(serve: Serve, tmp_path: Path) -> None:
+    folder = write_flow(tmp_path / "wait", flow__flex__yaml="entry: waiting:wait\n", waiting__py=WAITING)
+    served = serve(folder, concurrency=1, queue=0)
 
     with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
-        body = b'{"text": "sleep 1"}'
+        body = b'{"text": "60"}'
         client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         _wait_until(lambda: served.service.admission.in_flight == 1)
     _wait_until(lambda: served.service.admission.in_flight == 0)
 
     assert served.service.metrics.disconnected == 1
+
+
+def test_a_quick_flow_that_turns_slow_goes_back_to_threads(serve: Serve, echo_flow: Path) -> None:
+    served = serve(echo_flow)
+    for _ in range(200):
+        served.score({"text": "hi"})
+    was_quick = served.service.quick.trusted
+
+    assert served.score({"text": "sleep 0.1"}).json() == {"shouted": "SLEEP 0.1"}
+    assert (was_quick, served.service.quick.trusted) == (True, False)
 
 
 def _wait_until(condition: object, timeout_s: float = 3) -> None:

@@ -40,6 +40,11 @@ class Admission:
         return self._limit - self._free
 
     @property
+    def is_open(self) -> bool:
+        """Whether a slot is free and nobody waits for it."""
+        return self._free > 0 and not self._waiting
+
+    @property
     def waiting(self) -> int:
         """Requests that wait for a slot."""
         return len(self._waiting)
