@@ -9,22 +9,34 @@ from genaiops.evaluators._builtin import (
     classification_metrics,
     score_builtin,
 )
+from genaiops.evaluators._calling import call_adapter, call_contract, call_function
+from genaiops.evaluators._functions import EvalFunction, eval_functions
+from genaiops.evaluators._generated import write_adapter_flow, write_contract_flow, write_entry_flow, write_row_flow
 from genaiops.evaluators._numbers import as_score, flatten, link_aggregates, lower_is_better, score_columns
 from genaiops.evaluators._records import Evaluation, RowScore
 
 __all__ = [
     "BUILTINS",
     "Builtin",
+    "EvalFunction",
     "Evaluation",
     "RowFacts",
     "RowScore",
     "as_score",
     "builtin_names",
+    "call_adapter",
+    "call_contract",
+    "call_function",
     "check_builtin",
     "classification_metrics",
+    "eval_functions",
     "flatten",
     "link_aggregates",
     "lower_is_better",
     "score_builtin",
     "score_columns",
+    "write_adapter_flow",
+    "write_contract_flow",
+    "write_entry_flow",
+    "write_row_flow",
 ]

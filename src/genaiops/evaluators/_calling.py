@@ -1,0 +1,149 @@
+"""What runs inside a flow host to call plain Python evaluators; the small flows that `_generated.py` writes use it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def call_function(file: str, name: str, folders: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Call a row-wise function with those of the values that it takes.
+
+    Args:
+        file: Where the function is defined.
+        name: Its name.
+        folders: Folders that go on the import path.
+        values: The mapped inputs of a row.
+
+    Returns:
+        What it returned; a bare value under the function's name without `eval_`.
+    """
+    function = _load(file, name, folders)
+    taken = inspect.signature(function).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    result = _finish(function(**{key: value for key, value in values.items() if takes_any or key in taken}))
+    return _as_outputs(result, _short_name(name))
+
+
+def call_contract(
+    file: str, name: str, folders: Sequence[str], workdir: str, arguments: Sequence[Any]
+) -> dict[str, Any]:
+    """Call a function once for a whole dataset.
+
+    Args:
+        file: Where the function is defined.
+        name: Its name.
+        folders: Folders that go on the import path.
+        workdir: The current folder while it runs.
+        arguments: Name of the run, path of the data, mappings, output folder.
+
+    Returns:
+        `{"result": what it returned}`, and what it wrote to `<output folder>/<name of the run>.json` when it
+        returned nothing.
+    """
+    function = _load(file, name, folders)
+    os.chdir(workdir)
+    result = _finish(function(*arguments))
+    written = Path(str(arguments[3])) / f"{arguments[0]}.json"
+    if result is None and written.is_file():
+        result = json.loads(written.read_text(encoding="utf-8"))
+    return {"result": _plain(result)}
+
+
+def call_adapter(library: str, name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Call an evaluator of a library: `autoevals` or `azure_ai_evaluation`."""
+    if library == "autoevals":
+        return _call_autoevals(name, options, values)
+    module = importlib.import_module("azure.ai.evaluation")
+    evaluator = getattr(module, name)(**options)
+    return _as_outputs(_finish(evaluator(**values)), name)
+
+
+def _call_autoevals(name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    module = importlib.import_module("autoevals")
+    result = getattr(module, name)(**options)(**_autoevals_names(values))
+    score: dict[str, Any] = {name: result.score}
+    rationale = (result.metadata or {}).get("rationale")
+    return score if rationale is None else {**score, "rationale": rationale}
+
+
+def _autoevals_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Its words for the two sides: `output` and `expected`."""
+    names = {
+        "prediction": "output",
+        "answer": "output",
+        "truth": "expected",
+        "groundtruth": "expected",
+        "question": "input",
+    }
+    return {names.get(key, key): value for key, value in values.items()}
+
+
+def _load(file: str, name: str, folders: Sequence[str]) -> Callable[..., Any]:
+    """A function of a file, imported once; its own folder and the given ones are on the import path."""
+    for folder in [*reversed(folders), str(Path(file).parent)]:
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    module_name = Path(file).stem
+    loaded = sys.modules.get(module_name)
+    if loaded is None or getattr(loaded, "__file__", None) != file:
+        loaded = _import_file(module_name, file)
+    function: Callable[..., Any] = getattr(loaded, name)
+    return function
+
+
+def _import_file(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _finish(result: Any) -> Any:
+    return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _short_name(name: str) -> str:
+    return name[5:] or name
+
+
+def _as_outputs(result: Any, name: str) -> dict[str, Any]:
+    plain = _plain(result)
+    return plain if isinstance(plain, dict) else {name: plain}
+
+
+def _plain(value: Any) -> Any:
+    """JSON data; numbers of numpy and the like become Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if hasattr(value, "item") and callable(value.item):
+        return value.item()
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if hasattr(value, "__dict__"):
+        return _plain({key: item for key, item in vars(value).items() if not key.startswith("_")})
+    return str(value)
