@@ -9,7 +9,7 @@ from typing import Any
 
 from genaiops.audits._discover import find_flows, find_use_cases, walk_files
 from genaiops.audits._flow_audit import VERDICTS, FlowAudit, Verdict, audit_flow
-from genaiops.audits._imports import SERVED, ImportTable
+from genaiops.audits._imports import Explain, explain_roughly
 from genaiops.audits._use_cases import UseCaseAudit, audit_use_case
 from genaiops.errors import InputError
 from genaiops.flows import find_secrets
@@ -62,13 +62,13 @@ class AuditReport:
 
 
 def audit(
-    path: str | Path, *, served: ImportTable = SERVED, on_flow: Callable[[int, int], None] | None = None
+    path: str | Path, *, explain: Explain = explain_roughly, on_flow: Callable[[int, int], None] | None = None
 ) -> AuditReport:
     """Audit a folder, a repository or one flow file. Nothing is imported, run or called.
 
     Args:
         path: What to look at.
-        served: The imports of prompt flow that are answered here.
+        explain: Says why an import of prompt flow cannot be served; `compat.explain_import` knows best.
         on_flow: Told how many flows are judged, and of how many.
 
     Raises:
@@ -85,7 +85,7 @@ def audit(
     files = find_flows(root)
     flows = []
     for number, file in enumerate(files, 1):
-        flows.append(audit_flow(file, base, served=served))
+        flows.append(audit_flow(file, base, explain=explain))
         if on_flow is not None:
             on_flow(number, len(files))
     return AuditReport(

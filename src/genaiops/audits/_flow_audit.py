@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.audits._imports import (
-    SERVED,
-    ImportTable,
+    Explain,
     ImportUse,
+    explain_roughly,
     is_promptflow,
-    is_served,
     outside_packages,
     read_imports,
-    replacement,
 )
 from genaiops.audits._tools import tool_fate
 from genaiops.flows import Finding, FlowSurvey, survey_flow
@@ -88,7 +86,7 @@ class _Reason:
     work: str
 
 
-def audit_flow(path: Path, root: Path, *, served: ImportTable = SERVED) -> FlowAudit:
+def audit_flow(path: Path, root: Path, *, explain: Explain = explain_roughly) -> FlowAudit:
     """Judge one flow.
 
     A flow that prompt flow would refuse as well is `broken`; what a user only has to fill in, install or replace makes
@@ -97,14 +95,14 @@ def audit_flow(path: Path, root: Path, *, served: ImportTable = SERVED) -> FlowA
     Args:
         path: The flow's file.
         root: The folder that is audited; places are told relative to it.
-        served: The imports of prompt flow that are answered here.
+        explain: Says why an import of prompt flow cannot be served.
     """
     survey = survey_flow(path)
     imports = [use for file in survey.python_files() for use in read_imports(file)]
     reasons = [
         *_finding_reasons(survey, root),
         *_tool_reasons(survey),
-        *_import_reasons([use for use in imports if is_promptflow(use) and not is_served(use, served)], root),
+        *_import_reasons([use for use in imports if is_promptflow(use)], root, explain),
     ]
     verdict = max((reason.verdict for reason in reasons), key=VERDICTS.index, default=VERDICTS[0])
     return FlowAudit(
@@ -159,11 +157,11 @@ def _tool_reasons(survey: FlowSurvey) -> Iterator[_Reason]:
             yield _Reason(fate.reason, "runs with changes", "fill in")
 
 
-def _import_reasons(uses: Sequence[ImportUse], root: Path) -> Iterator[_Reason]:
+def _import_reasons(uses: Sequence[ImportUse], root: Path, explain: Explain) -> Iterator[_Reason]:
     for use in uses:
-        if not use.optional:
-            where = f"{_relative(use.file, root)}:{use.line}"
-            yield _Reason(f"{where}: imports {use}: {replacement(use)}", "runs with changes", "import")
+        why = None if use.optional else explain(use.module, use.name if use.name and use.name != "*" else None)
+        if why is not None:
+            yield _Reason(f"{_relative(use.file, root)}:{use.line}: {why}", "runs with changes", "import")
 
 
 def _notes(survey: FlowSurvey, imports: list[ImportUse]) -> Iterator[str]:

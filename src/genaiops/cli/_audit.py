@@ -32,10 +32,11 @@ def audit(path: Path, as_json: bool, markdown: Path | None) -> None:
     """
     from genaiops.audits import audit as audit_folder
     from genaiops.audits import audit_markdown
+    from genaiops.compat import explain_import
 
     settings = open_settings()
     with Progress("flows", settings) as progress:
-        report = audit_folder(path, on_flow=progress.at)
+        report = audit_folder(path, explain=explain_import, on_flow=progress.at)
     if markdown is not None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(audit_markdown(report), encoding="utf-8")
