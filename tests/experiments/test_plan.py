@@ -27,13 +27,15 @@ def variant_flow(**nodes: int) -> str:
     for name, count in nodes.items():
         lines += [f"  {name}:", "    default_variant_id: v0", "    variants:"]
         for number in range(count):
-            node = f'{{type: python, source: {{type: code, path: classify.py}}, inputs: {{url: "${{{before}}}", n: {number}}}}}'
+            inputs = f'{{url: "${{{before}}}", n: {number}}}'
+            node = f"{{type: python, source: {{type: code, path: classify.py}}, inputs: {inputs}}}"
             lines += [f"      v{number}:", f"        node: {node}"]
         before = f"{name}.output"
     return "\n".join(lines) + "\n"
 
 
-CODE = "from promptflow.core import tool\n@tool\ndef classify(url: str, n: int = 0, weight: float = 0.5):\n    return url\n"
+CODE = "from promptflow.core import tool\n@tool\n"
+CODE += "def classify(url: str, n: int = 0, weight: float = 0.5):\n    return url\n"
 
 
 def labels(folder: Path, experiment: str = BASE, *, nodes: dict[str, int], **request: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """Variants times datasets times evaluators: read, plan, run, compare."""
 
+from genaiops.experiments._check import UseCaseCheck, check_use_case
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
 from genaiops.experiments._schema import experiment_schema
@@ -26,6 +27,8 @@ __all__ = [
     "PlanKind",
     "PlanRequest",
     "Setting",
+    "UseCaseCheck",
+    "check_use_case",
     "examine_experiment",
     "experiment_schema",
     "load_experiment",

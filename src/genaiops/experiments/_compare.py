@@ -157,7 +157,7 @@ def price_of_certainty(
 
 
 def rank(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """For each evaluator, dataset and metric with several variants: the best, all that tie with it, the shrunk value."""
+    """For each metric with several variants: the best, all that tie with it, and its value without the luck."""
     groups: dict[tuple[str, str, str], list[Series]] = {}
     for item in series:
         groups.setdefault(item.key, []).append(item)

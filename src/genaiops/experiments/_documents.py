@@ -8,7 +8,7 @@ from typing import Any
 
 from genaiops.errors import FlowDefinitionError, SettingsError
 from genaiops.experiments._spec import Place
-from genaiops.flows._yaml import YamlDocument, load_yaml
+from genaiops.flows import YamlDocument, load_yaml
 
 
 class Document:
