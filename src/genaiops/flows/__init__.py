@@ -1,5 +1,6 @@
 """What a flow is (graph, function, class, prompty) and how one row goes through it."""
 
+from genaiops.flows._assistants import AssistantDefinition, AssistantToolInvoker
 from genaiops.flows._check import KnownConnections, check_flow, survey_flow
 from genaiops.flows._check_mapping import check_mapping
 from genaiops.flows._check_secrets import SecretPlace, find_secrets
@@ -34,6 +35,8 @@ from genaiops.flows._yaml import YamlDocument, load_yaml, parse_yaml
 __all__ = [
     "AggregationInputs",
     "AggregationOutcome",
+    "AssistantDefinition",
+    "AssistantToolInvoker",
     "ChatShape",
     "Condition",
     "DynamicList",
