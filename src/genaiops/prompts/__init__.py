@@ -5,16 +5,30 @@ from genaiops.prompts._guards import ROLES, ChatList, as_chat_list
 from genaiops.prompts._images import (
     Image,
     ImageLoader,
+    PFBytes,
     Text,
     absolute_image_paths,
     find_images,
+    image_to_json,
     images_to_base64,
     images_to_text,
     is_image_dict,
+    load_image,
+    load_images,
     persist_images,
 )
 from genaiops.prompts._messages import PromptText, build_messages, render_prompt
 from genaiops.prompts._model_call import ModelCall, ModelResult, plan_model_call, provider_of
+from genaiops.prompts._model_configuration import (
+    AzureOpenAIModelConfiguration,
+    ModelConfiguration,
+    OpenAIModelConfiguration,
+    ResolvedModel,
+    configuration_fields,
+    resolve_model,
+)
+from genaiops.prompts._prompty import AsyncFlow, AsyncPrompty, Flow, Prompty, load_prompty, set_flow_loader
+from genaiops.prompts._prompty_file import PromptyFile, read_prompty
 from genaiops.prompts._render import render, template_variables
 from genaiops.prompts._replies import reply_value
 from genaiops.prompts._roles import parse_roles, place_images
@@ -28,33 +42,51 @@ from genaiops.prompts._services import (
 
 __all__ = [
     "ROLES",
+    "AsyncFlow",
+    "AsyncPrompty",
+    "AzureOpenAIModelConfiguration",
     "ChatList",
+    "Flow",
     "Image",
     "ImageLoader",
     "ModelCall",
+    "ModelConfiguration",
     "ModelResult",
+    "OpenAIModelConfiguration",
+    "PFBytes",
     "PromptError",
     "PromptServices",
     "PromptText",
+    "Prompty",
+    "PromptyFile",
+    "ResolvedModel",
     "Text",
     "absolute_image_paths",
     "as_chat_list",
     "build_messages",
+    "configuration_fields",
     "current_services",
     "find_images",
     "get_services",
+    "image_to_json",
     "images_to_base64",
     "images_to_text",
     "is_image_dict",
+    "load_image",
+    "load_images",
+    "load_prompty",
     "parse_roles",
     "persist_images",
     "place_images",
     "plan_model_call",
     "provider_of",
+    "read_prompty",
     "render",
     "render_prompt",
     "reply_value",
+    "resolve_model",
     "set_default_services",
+    "set_flow_loader",
     "template_variables",
     "use_services",
 ]

@@ -86,6 +86,9 @@ class Image(bytes):
         return encoder(self) if encoder else str(self)
 
 
+PFBytes = Image  # flow code knows the base class by this name
+
+
 class Text(str):
     """A text part of a message in `openai-vision` form, with its annotations."""
 
@@ -117,7 +120,7 @@ class ImageLoader:
     Args:
         folder: Where relative paths start: the folder of the data file, or of the flow.
         allowed: More folders that files may come from. A path that leads out of all of them is refused.
-        message_format: How images are written as mappings.
+        message_format: How images are written as mappings; None takes either way.
         download: Gets the bytes of a URL; by default only from public hosts (see `download_image`).
         max_bytes: Larger images are refused.
     """
@@ -127,13 +130,13 @@ class ImageLoader:
         folder: Path,
         *,
         allowed: Sequence[Path] = (),
-        message_format: str | None = "basic",
+        message_format: str | None = None,
         download: Callable[[str, int], bytes] | None = None,
         max_bytes: int = MAX_IMAGE_BYTES,
     ) -> None:
         self.folder = folder.resolve()
         self.allowed = (self.folder, *(path.resolve() for path in allowed))
-        self.message_format = check_message_format(message_format)
+        self.message_format = check_message_format(message_format) if message_format else None
         self.max_bytes = max_bytes
         self._download = download
 
@@ -173,7 +176,7 @@ class ImageLoader:
         return self._from_parts(match[1], match[2], match[3]) if match else value
 
     def _from_dict(self, value: Mapping[str, Any]) -> Image:
-        if self.message_format == "openai-vision":
+        if "type" in value:
             if value["type"] == "image_file":
                 return self._from_path(str(value["image_file"]["path"]), None)
             url = str(value["image_url"]["url"])
@@ -244,14 +247,30 @@ def check_message_format(value: str | None) -> MessageFormat:
     )
 
 
-def is_image_dict(value: Any, message_format: str = "basic") -> bool:
-    """Whether a value is an image written as a mapping.
+def load_image(value: Any, *, folder: Path | None = None, message_format: str | None = None) -> Image:
+    """An image from a mapping, base64, a URL or a path in `folder` (by default the working directory).
+
+    Raises:
+        PromptError: Kind `InvalidImageInput`.
+    """
+    return ImageLoader(folder or Path.cwd(), message_format=message_format).image(value)
+
+
+def load_images(value: Any, *, folder: Path | None = None, message_format: str | None = None) -> Any:
+    """The value with every image mapping in it, at any depth, as an image (see `load_image`)."""
+    return ImageLoader(folder or Path.cwd(), message_format=message_format).images_in(value)
+
+
+def is_image_dict(value: Any, message_format: str | None = None) -> bool:
+    """Whether a value is an image written as a mapping, in one form or (None) in either.
 
     >>> is_image_dict({"data:image/png;path": "cat.png"})
     True
     """
     if not isinstance(value, Mapping):
         return False
+    if message_format is None:
+        return is_image_dict(value, "basic") or is_image_dict(value, "openai-vision")
     if message_format != "openai-vision":
         return len(value) == 1 and isinstance(key := next(iter(value)), str) and _KEY.fullmatch(key) is not None
     kind = value.get("type")
@@ -298,33 +317,32 @@ def persist_images(value: Any, folder: Path, *, subfolder: str = "", message_for
 
     An image that came from a URL is named by that URL and not written.
     """
+    return replace_images(
+        value, lambda image: image_to_json(image, folder=folder, subfolder=subfolder, message_format=message_format)
+    )
+
+
+def image_to_json(
+    image: Image, *, folder: Path | None = None, subfolder: str = "", message_format: str | None = "basic"
+) -> dict[str, Any]:
+    """An image as a mapping: its URL, a file written below `folder`, or base64 when there is no folder."""
     form = check_message_format(message_format)
-
-    def write(image: Image) -> dict[str, Any]:
-        if image.source_url:
-            return _url_dict(image, image.source_url, form)
-        relative = Path(subfolder) / f"{uuid.uuid4()}{_extension(image)}"
-        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-        (folder / relative).write_bytes(image)
-        if form == "openai-vision":
-            return {"type": "image_file", "image_file": {"path": relative.as_posix()}}
-        return {f"data:{image.mime_type};path": relative.as_posix()}
-
-    return replace_images(value, write)
+    if folder is None:
+        return _base64_dict(image, form)
+    if image.source_url:
+        return _url_dict(image, image.source_url, form)
+    relative = Path(subfolder) / f"{uuid.uuid4()}{_extension(image)}"
+    (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+    (folder / relative).write_bytes(image)
+    if form == "openai-vision":
+        return {"type": "image_file", "image_file": {"path": relative.as_posix()}}
+    return {f"data:{image.mime_type};path": relative.as_posix()}
 
 
 def images_to_base64(value: Any, *, message_format: str | None = "basic") -> Any:
     """The value with each image as a mapping that holds its bytes as base64."""
     form = check_message_format(message_format)
-
-    def encode(image: Image) -> Any:
-        return (
-            _url_dict(image, image.to_base64(with_type=True), form)
-            if form == "openai-vision"
-            else image.to_base64(dict_type=True)
-        )
-
-    return replace_images(value, encode)
+    return replace_images(value, lambda image: _base64_dict(image, form))
 
 
 def images_to_text(value: Any) -> Any:
@@ -362,6 +380,12 @@ def _url_dict(image: Image, url: str, form: MessageFormat) -> dict[str, Any]:
     return {f"data:{image.mime_type};url": url}
 
 
+def _base64_dict(image: Image, form: MessageFormat) -> dict[str, Any]:
+    if form == "openai-vision":
+        return _url_dict(image, image.to_base64(with_type=True), form)
+    return {f"data:{image.mime_type};base64": image.to_base64()}
+
+
 def _extension(image: Image) -> str:
     subtype = image.mime_type.rpartition("/")[2]
     return f".{subtype}" if re.fullmatch(r"[\w.+-]+", subtype) else ""
@@ -383,8 +407,8 @@ def _is_url(value: str) -> bool:
     return bool(parts.scheme and parts.netloc)
 
 
-def _example(form: MessageFormat) -> str:
-    return "'data:image/png;path'" if form == "basic" else "'image_url' or 'image_file' beside 'type'"
+def _example(form: MessageFormat | None) -> str:
+    return "'image_url' or 'image_file' beside 'type'" if form == "openai-vision" else "'data:image/png;path'"
 
 
 def _invalid(message: str) -> PromptError:

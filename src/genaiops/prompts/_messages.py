@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genaiops.prompts._guards import unguard
+from genaiops.prompts._guards import ROLES
 from genaiops.prompts._images import Image
 from genaiops.prompts._render import render
 from genaiops.prompts._roles import parse_roles
@@ -70,6 +70,7 @@ def build_messages(
     image_detail: str = "auto",
     file: str | Path | None = None,
     first_line: int = 1,
+    roles: Sequence[str] = ROLES,
     with_trailing_text: bool = False,
 ) -> list[dict[str, Any]]:
     """The chat messages of a template; no untrusted text opens one or changes its role.
@@ -85,18 +86,16 @@ def build_messages(
         image_detail: See `parse_roles`.
         file: Named in errors.
         first_line: The line of `file` on which the template starts.
+        roles: See `parse_roles`.
         with_trailing_text: See `parse_roles`.
 
     Raises:
         PromptError: Kinds `JinjaTemplateError`, `ChatAPIInvalidRole` and those of `parse_roles`.
     """
     text = render(template, _marked_values(values), guarded=untrusted, file=file, first_line=first_line)
-    return parse_roles(text, images=images, image_detail=image_detail, with_trailing_text=with_trailing_text)
-
-
-def plain_text(text: str) -> str:
-    """Text without the marks that `render(…, guarded=…)` leaves."""
-    return unguard(text)
+    return parse_roles(
+        text, images=images, roles=roles, image_detail=image_detail, with_trailing_text=with_trailing_text
+    )
 
 
 def _marked_values(values: Mapping[str, Any]) -> Mapping[str, Any]:

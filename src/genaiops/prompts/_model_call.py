@@ -24,8 +24,7 @@ from genaiops.prompts._tool_definitions import (
 )
 
 if TYPE_CHECKING:
-    from genaiops.connections import Connection
-    from genaiops.prompts._services import ModelGateway
+    from genaiops.connections import Connection, Models
 
 Flavour = Literal["llm", "vision"]
 _PROVIDERS: dict[str, Provider] = {
@@ -110,40 +109,42 @@ class ModelCall:
 
     async def run(
         self,
-        models: ModelGateway,
+        models: Models,
         connection: Connection,
         inputs: Mapping[str, Any],
         *,
         untrusted: Collection[str] = (),
         streaming: bool = False,
         timeout_s: float | None = None,
+        repeat: int | None = None,
     ) -> ModelResult:
         """Ask the model. With `stream` the value is an asynchronous iterator of text."""
         body = self.body(inputs, untrusted=untrusted, streaming=streaming)
         if body["stream"]:
-            chunks = models.stream(connection, body, api=self.api, timeout_s=timeout_s)
+            chunks = models.stream(connection, body, api=self.api, timeout_s=timeout_s, repeat=repeat)
             stream: AsyncIterator[str] = texts_async(chunks, self.api)
             return ModelResult(stream, None)
-        reply = await models.call(connection, body, api=self.api, timeout_s=timeout_s)
+        reply = await models.call(connection, body, api=self.api, timeout_s=timeout_s, repeat=repeat)
         return ModelResult(self.value(reply.body, body), reply)
 
     def run_sync(
         self,
-        models: ModelGateway,
+        models: Models,
         connection: Connection,
         inputs: Mapping[str, Any],
         *,
         untrusted: Collection[str] = (),
         streaming: bool = False,
         timeout_s: float | None = None,
+        repeat: int | None = None,
     ) -> ModelResult:
         """Ask the model from a thread that may wait. With `stream` the value is an iterator of text."""
         body = self.body(inputs, untrusted=untrusted, streaming=streaming)
         if body["stream"]:
-            chunks = models.stream_sync(connection, body, api=self.api, timeout_s=timeout_s)
+            chunks = models.stream_sync(connection, body, api=self.api, timeout_s=timeout_s, repeat=repeat)
             stream: Iterator[str] = texts(chunks, self.api)
             return ModelResult(stream, None)
-        reply = models.call_sync(connection, body, api=self.api, timeout_s=timeout_s)
+        reply = models.call_sync(connection, body, api=self.api, timeout_s=timeout_s, repeat=repeat)
         return ModelResult(self.value(reply.body, body), reply)
 
     def _prompt(self, inputs: Mapping[str, Any]) -> str:

@@ -4,64 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from genaiops.tracing import TokenUsage
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genaiops.connections import Connection, ConnectionStore
-
-
-class Reply(Protocol):
-    """What a model answered, as `connections` gives it."""
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The provider's JSON."""
-
-    @property
-    def usage(self) -> TokenUsage:
-        """Tokens used."""
-
-
-class ModelGateway(Protocol):
-    """What reaches models: `genaiops.connections.Models`."""
-
-    async def call(
-        self,
-        connection: Connection,
-        body: dict[str, Any],
-        *,
-        api: str,
-        timeout_s: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """One answer."""
-
-    def stream(
-        self, connection: Connection, body: dict[str, Any], *, api: str, timeout_s: float | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
-        """An answer in chunks."""
-
-    def call_sync(
-        self,
-        connection: Connection,
-        body: dict[str, Any],
-        *,
-        api: str,
-        timeout_s: float | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """One answer, from a thread that may wait."""
-
-    def stream_sync(
-        self, connection: Connection, body: dict[str, Any], *, api: str, timeout_s: float | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """An answer in chunks, from a thread that may wait."""
+    from genaiops.connections import ConnectionStore, Models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +23,14 @@ class PromptServices:
         connections: Finds connections by name.
         folder: Where relative paths given to `Prompty.load` start; the working directory when None.
         environ: Variables for `${env:NAME}`; those of the process and of `.env` when None.
+        repeat: Which of several equal runs this is: decides which of several recorded replies a call gets.
     """
 
-    models: ModelGateway
+    models: Models
     connections: ConnectionStore
     folder: Path | None = None
     environ: Mapping[str, str] | None = None
+    repeat: int | None = None
 
 
 current_services: ContextVar[PromptServices | None] = ContextVar("genaiops_prompt_services", default=None)

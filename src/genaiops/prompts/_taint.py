@@ -205,8 +205,8 @@ def _names(targets: Sequence[nodes.Node], level: Level) -> dict[str, Level]:
     for target in targets:
         if isinstance(target, nodes.Name | nodes.NSRef):
             found[target.name] = level
-        for name in (*target.find_all(nodes.Name), *target.find_all(nodes.NSRef)):
-            found[name.name] = level
+        found |= {name.name: level for name in target.find_all(nodes.Name)}
+        found |= {name.name: level for name in target.find_all(nodes.NSRef)}
     return found
 
 
