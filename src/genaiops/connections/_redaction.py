@@ -103,7 +103,8 @@ def is_worth_hiding(secret: str) -> bool:
 
 def is_secret_variable(name: str) -> bool:
     """Whether a variable's name says that it holds a secret: `OPENAI_API_KEY`, `X_TOKEN`, `…_PASSWORD`."""
-    return _SECRET_VARIABLE.search(name) is not None
+    # A shell's working directory only sounds like a password.
+    return name not in ("PWD", "OLDPWD") and _SECRET_VARIABLE.search(name) is not None
 
 
 def _forms(secret: str) -> set[str]:
