@@ -1,0 +1,110 @@
+"""Numbers and values as people read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from math import isfinite
+from typing import Any, Final
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_OVERRIDES: Final = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
+
+
+def number(value: Any) -> str:
+    """Three digits that matter: 0.941, 12.3, 1,250; an en dash for what is not known.
+
+    >>> number(0.94123), number(1250), number(None), number(-0.5)
+    ('0.941', '1,250', '–', '−0.5')
+    """
+    if not isinstance(value, (int, float)) or not isfinite(value):
+        return "–"
+    size = abs(value)
+    if size >= 1000:
+        text = f"{size:,.0f}"
+    elif size >= 10:
+        text = f"{size:.1f}".rstrip("0").rstrip(".")
+    elif size >= 0.001 or size == 0:
+        text = f"{size:.3f}".rstrip("0").rstrip(".")
+    else:
+        text = f"{size:.1e}"
+    return ("−" if value < 0 and text != "0" else "") + text
+
+
+def signed(value: Any) -> str:
+    """A difference with its sign: +0.02, −0.013."""
+    return ("+" if isinstance(value, (int, float)) and value > 0 else "") + number(value)
+
+
+def between(low: Any, high: Any) -> str:
+    """An interval: 0.838 to 0.979."""
+    return "–" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share of a whole: 5 %, under 0.1 %; an en dash of nothing.
+
+    >>> percent(1, 20), percent(1, 3), percent(0, 0)
+    ('5 %', '33.3 %', '–')
+    """
+    if not whole:
+        return "–"
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "under 0.1 %"
+    return f"{share:.1f}".rstrip("0").rstrip(".") + " %"
+
+
+def count(value: Any) -> str:
+    """A whole number with separators."""
+    return f"{int(value):,}" if isinstance(value, (int, float)) and isfinite(value) else "–"
+
+
+def plural(value: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: 1 row, 2 rows."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def money(value: Any) -> str:
+    """Dollars: $0.84, $0.0004, unknown is an en dash."""
+    if not isinstance(value, (int, float)) or not isfinite(value):
+        return "–"
+    if value == 0:
+        return "$0"
+    return (
+        f"${value:,.2f}" if abs(value) >= 1 else f"${value:.2g}" if abs(value) < 0.01 else f"${value:.3f}".rstrip("0")
+    )
+
+
+def duration(value: Any) -> str:
+    """Seconds in the unit that suits: 12 ms, 1.4 s, 3 min 20 s."""
+    if not isinstance(value, (int, float)) or not isfinite(value):
+        return "–"
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 90:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+
+
+def p_value(value: Any) -> str:
+    """A p-value with the digits that matter."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def plain(text: str) -> str:
+    """Without what moves a cursor, hides text, or turns its direction round: shown as ␛ or left out."""
+    shown = _CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "�", text)
+    return _OVERRIDES.sub("", shown)
+
+
+def value_text(value: Any, limit: int | None = None) -> str:
+    """A value of a flow as text: strings as they are, the rest as JSON; cut, with what was cut, beyond `limit`."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+    return plain(text)

@@ -1,0 +1,192 @@
+"""The page: one file that opens anywhere, or the same for a server that allows neither scripts nor inline styles."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from genaiops.reports import _format as formats
+from genaiops.reports._advice import advise, headline
+from genaiops.reports._diff import word_diff
+from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
+from genaiops.reports._story import Cell, Row, Story
+from genaiops.reports._views import cost_quality, metric_tables, node_lines, regression_lines, segment_tables
+
+PAGE_BYTES: Final = 1_400_000
+"""What a page of up to 1,000 rows may weigh, and how much more each further row adds."""
+ROW_BYTES: Final = 640
+MOST_BYTES: Final = 7_600_000
+MOST_STATIC_ROWS: Final = 60
+"""Rows that are written out for readers without JavaScript."""
+
+SOURCES: Final = {
+    "live": ("Live model", "All replies came from a live model."),
+    "recorded": ("Recorded replies", "The replies were played back from a recording, not asked for again."),
+    "simulated": ("Simulated model", "No real model answered: the figures say nothing about one."),
+    "mixed": ("Mixed replies", "Some replies were live, some recorded or simulated."),
+}
+VERDICTS: Final = {"better": "▲ better", "not worse": "● not worse", "worse": "▼ worse", "cannot tell": "? cannot tell"}
+CHANGES: Final = {
+    "failed": "✕ failed",
+    "worse": "▼ worse",
+    "better": "▲ better",
+    "changed": "≠ changed",
+    "missed": "○ missed",
+    "same": "= same",
+}
+
+
+def write_page(story: Story, file: Path, *, links: Mapping[str, str]) -> Path:
+    """Write the self-contained page.
+
+    Args:
+        story: The experiment.
+        file: Where it goes.
+        links: Name -> relative address of other files of the report.
+
+    Returns:
+        The file.
+    """
+    style, script = _asset("report.css"), _asset("report.js")
+    content = _content(story, links)
+    budget = min(MOST_BYTES, PAGE_BYTES + ROW_BYTES * max(0, story.total_rows - 1000))
+    shell = _render(content, style=style, script=script, packed=Packed("", "json", 0, 0), static=False)
+    packed = pack_rows(story, budget=max(200_000, budget - len(shell.encode("utf-8", "replace"))))
+    text = _render(content, style=style, script=script, packed=packed, static=False)
+    file.write_text(text, encoding="utf-8", errors="replace")
+    return file
+
+
+def write_static_pages(story: Story, folder: Path, *, links: Mapping[str, str]) -> list[Path]:
+    """Write the page without script and without inline style: `index.html`, `style.css` and charts as `.svg`.
+
+    It survives `sandbox; default-src 'none'; img-src 'self'; style-src 'self'`, the policy that Jenkins sends with
+    every file it serves.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = _content(story, links)
+    chart = content["chart"]
+    written = []
+    if chart is not None:
+        written.append(folder / "cost-quality.svg")
+        written[0].write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{chart}\n', encoding="utf-8", errors="replace")
+    (folder / "style.css").write_text(_asset("report.css"), encoding="utf-8")
+    text = _render(content, style="", script="", packed=Packed("", "json", 0, 0), static=True)
+    (folder / "index.html").write_text(text, encoding="utf-8", errors="replace")
+    return [folder / "index.html", folder / "style.css", *written]
+
+
+def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
+    shown = telling(story.rows)[:MOST_STATIC_ROWS]
+    rows = sum(int((run.get("rows") or {}).get("total") or 0) for run in story.runs)
+    kept, calls = (int(story.result.get(key) or 0) for key in ("kept", "model_calls"))
+    return {
+        "story": story,
+        "result": story.result,
+        "verdict": story.verdict,
+        "headline": headline(story),
+        "advice": advise(story),
+        "source": SOURCES.get(str(story.result.get("source"))),
+        "outcomes": rows,
+        "completed": sum(int((run.get("rows") or {}).get("completed") or 0) for run in story.runs),
+        "failed": sum(int((run.get("rows") or {}).get("failed") or 0) for run in story.runs),
+        "kept_share": formats.percent(kept, kept + calls),
+        "metrics": metric_tables(story),
+        "segments": segment_tables(story),
+        "chart": cost_quality(story),
+        "regressions": regression_lines(story),
+        "nodes": node_lines(story),
+        "shown": [_static_row(story, row) for row in shown],
+        "changes": CHANGES,
+        "words": VERDICTS,
+        "links": links,
+    }
+
+
+def _static_row(story: Story, row: Row) -> dict[str, Any]:
+    before = row.cells.get(story.baseline or "")
+    cells = [
+        _static_cell(name, row.cells[name], None if row.cells[name] is before else before)
+        for name in story.variants
+        if name in row.cells
+    ]
+    first = next(iter(row.inputs.values()), "")
+    return {
+        "id": row_anchor(row.dataset, row.number),
+        "row": row,
+        "about": formats.value_text(first, 90),
+        "inputs": [(name, formats.value_text(value, 500)) for name, value in row.inputs.items()],
+        "cells": cells,
+    }
+
+
+def _static_cell(name: str, cell: Cell, before: Cell | None) -> dict[str, Any]:
+    outputs = []
+    for key, value in cell.outputs.items():
+        text = formats.value_text(value, 500)
+        other = formats.value_text(before.outputs[key], 500) if before and key in before.outputs else None
+        outputs.append((key, word_diff(other, text) if other is not None else None, text, other == text))
+    nodes = [
+        (node, form, formats.value_text(form.get("output"), 160), _differs(node, form, before))
+        for node, form in cell.nodes.items()
+    ]
+    return {"variant": name, "cell": cell, "outputs": outputs, "nodes": nodes}
+
+
+def _differs(node: str, form: Mapping[str, Any], before: Cell | None) -> bool:
+    return before is not None and node in before.nodes and before.nodes[node].get("output") != form.get("output")
+
+
+def row_anchor(dataset: str, number: int) -> str:
+    """The id of a row in the page."""
+    return f"row-{dataset_anchor(dataset)}-{number}"
+
+
+def _render(content: Mapping[str, Any], *, style: str, script: str, packed: Packed, static: bool) -> str:
+    return str(
+        _template().render(
+            **content,
+            static=static,
+            packed=packed,
+            packed_text=Markup(packed.text),  # noqa: S704 - base64, or JSON in which <, > and & are escapes
+            style=Markup(style),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+
+
+@cache
+def _template() -> Any:
+    """The page's template. Values of users and of models are data here, escaped by default, and never a template.
+
+    What an experiment's record lacks is left empty: records of other versions are drawn too.
+    """
+    from jinja2 import BaseLoader, ChainableUndefined, Environment
+
+    environment = Environment(
+        loader=BaseLoader(), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    names = ("number", "signed", "between", "percent", "count", "plural", "money", "duration", "p_value", "value_text")
+    environment.filters.update({name: getattr(formats, name) for name in names})
+    environment.globals.update(row_anchor=row_anchor)
+    # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
+    environment.finalize = lambda value: formats.plain(value) if type(value) is str else value
+    return environment.from_string(_asset("report.html.j2"))
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("genaiops.reports").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,359 @@
+"""Everything that a report tells, read from an experiment's files; nothing is computed that a statistic could be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from genaiops.errors import DataError
+
+MOST_ROWS: Final = 20_000
+"""Rows that are kept in memory for details; beyond that failures and changes first. Tables as CSV always have all."""
+
+
+@dataclass(slots=True)
+class Cell:
+    """What one variant gave for one row; of repeats the first, with the mean of their scores."""
+
+    run: str
+    status: str
+    outputs: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    nodes: Mapping[str, Mapping[str, Any]]
+    duration_s: float | None
+    tokens: int
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    repeats: int = 1
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of a dataset with what each variant gave.
+
+    Attributes:
+        change: failed, worse, better, changed, missed or same: what it means against the default variant.
+    """
+
+    dataset: str
+    number: int
+    inputs: Mapping[str, Any]
+    cells: dict[str, Cell]
+    change: str = "same"
+
+
+@dataclass(slots=True)
+class NodeUse:
+    """What a node of one variant took over all rows."""
+
+    rows: int = 0
+    failed: int = 0
+    kept: int = 0
+    duration_s: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class Failure:
+    """Failures that read alike."""
+
+    variant: str
+    node: str | None
+    kind: str
+    message: str
+    rows: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Story:
+    """An experiment as a report sees it.
+
+    Attributes:
+        folder: The experiment's folder.
+        result: The content of `experiment.json`.
+        verdict: The content of `verdict.json`, else the short verdict of the experiment.
+        scores: (run, row) -> score name -> score; a name is `evaluator.metric`.
+        rows: Rows with details, in the order of datasets and numbers.
+        total_rows: Rows of all datasets, also those without details.
+        failures: Grouped, the most frequent first.
+        node_use: (variant, node) -> what it took.
+        columns: Run -> names of its inputs and of its outputs, in order of appearance.
+    """
+
+    folder: Path
+    result: Mapping[str, Any]
+    verdict: Mapping[str, Any]
+    scores: Mapping[tuple[str, int], Mapping[str, float | None]] = field(repr=False)
+    rows: Sequence[Row] = field(repr=False)
+    total_rows: int
+    failures: Sequence[Failure]
+    node_use: Mapping[tuple[str, str], NodeUse]
+    columns: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+
+    @property
+    def name(self) -> str:
+        return str(self.result.get("experiment") or self.result.get("id") or "experiment")
+
+    @property
+    def runs(self) -> list[Mapping[str, Any]]:
+        return list(self.result.get("runs", ()))
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """Labels, the default variant first."""
+        ordered = sorted(self.runs, key=lambda run: not run.get("is_baseline"))
+        return list(dict.fromkeys(label(run) for run in ordered))
+
+    @property
+    def baseline(self) -> str | None:
+        """The default variant, when one is marked."""
+        return next((label(run) for run in self.runs if run.get("is_baseline")), None)
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(str(run.get("dataset")) for run in self.runs))
+
+    @cached_property
+    def score_names(self) -> list[str]:
+        """`evaluator.metric` of every score of rows, in the order of the experiment."""
+        listed = [
+            f"{score.get('evaluator')}.{name}"
+            for score in self.result.get("scores", ())
+            for name in score.get("metrics", {})
+        ]
+        found = {name for scores in self.scores.values() for name in scores}
+        return [*dict.fromkeys(name for name in listed if name in found), *sorted(found - set(listed))]
+
+    @cached_property
+    def directions(self) -> dict[str, bool]:
+        """`evaluator.metric` -> whether higher is better."""
+        return {
+            f"{score.get('evaluator')}.{name}": bool(form.get("higher_is_better", True))
+            for score in self.result.get("scores", ())
+            for name, form in score.get("metrics", {}).items()
+        }
+
+    def run(self, run_id: str) -> Mapping[str, Any]:
+        """A run's record; empty when there is none of this id."""
+        return next((run for run in self.runs if run.get("id") == run_id), {})
+
+
+def read_story(folder: Path) -> Story:
+    """Read an experiment's folder and the folders of its runs.
+
+    Runs that are no longer there are left out of details; what the experiment says of them stays.
+
+    Raises:
+        DataError: There is no experiment, or a file of it is broken.
+    """
+    file = folder / "experiment.json"
+    if not file.is_file():
+        raise DataError("There is no experiment here.", file=file, hint="List them with: genaiops runs list")
+    result = _json(file)
+    verdict_file = folder / "verdict.json"
+    verdict = _json(verdict_file) if verdict_file.is_file() else result.get("verdict") or {}
+    scores = _row_scores(folder / Path(str(result.get("row_scores") or "row_scores.jsonl")).name)
+    reader = _Reader(folder, result, scores)
+    rows = reader.rows()
+    return Story(
+        folder,
+        result,
+        verdict,
+        scores,
+        rows,
+        reader.total,
+        sorted(reader.failures.values(), key=lambda failure: -len(failure.rows)),
+        reader.node_use,
+        reader.columns,
+    )
+
+
+def label(run: Mapping[str, Any]) -> str:
+    """What people call a run's variant."""
+    return str(run.get("variant_label") or run.get("id"))
+
+
+def run_folder(folder: Path, run: Mapping[str, Any]) -> Path | None:
+    """Where a run's files are: where it says, or beside the experiment when the state folder was moved."""
+    written = Path(str(run.get("path") or ""))
+    places = [written] if run.get("path") and written.is_absolute() else [folder / written] if run.get("path") else []
+    name = written.name or str(run.get("id"))
+    places.append(folder.parent.parent / "runs" / name)
+    return next((place for place in places if (place / "outcomes.jsonl").is_file()), None)
+
+
+def outcomes(folder: Path, run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The lines of a run's `outcomes.jsonl` in the order of rows as written; a torn last line is left out."""
+    place = run_folder(folder, run)
+    if place is None:
+        return
+    with (place / "outcomes.jsonl").open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+class _Reader:
+    """Reads the runs' outcomes once and keeps what reports show."""
+
+    def __init__(
+        self, folder: Path, result: Mapping[str, Any], scores: Mapping[tuple[str, int], Mapping[str, float | None]]
+    ) -> None:
+        self.folder, self.result, self.scores = folder, result, scores
+        self.failures: dict[tuple[str, str | None, str, str], Failure] = {}
+        self.node_use: dict[tuple[str, str], NodeUse] = {}
+        self.columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self.found: dict[tuple[str, int], Row] = {}
+        self.total = 0
+        self.directions = {
+            f"{score.get('evaluator')}.{name}": bool(form.get("higher_is_better", True))
+            for score in result.get("scores", ())
+            for name, form in score.get("metrics", {}).items()
+        }
+
+    def rows(self) -> list[Row]:
+        runs = sorted(self.result.get("runs", ()), key=lambda run: (not run.get("is_baseline"), run.get("repeat") or 0))
+        seen: set[tuple[str, int]] = set()
+        for run in runs:
+            self._read(run, seen)
+        self.total = len(seen)
+        baseline = next((label(run) for run in runs if run.get("is_baseline")), None)
+        for row in self.found.values():
+            row.change = _change(row, baseline, self.directions)
+        datasets = list(dict.fromkeys(str(run.get("dataset")) for run in self.result.get("runs", ())))
+        place = {name: index for index, name in enumerate(datasets)}
+        return sorted(self.found.values(), key=lambda row: (place[row.dataset], row.number))
+
+    def _read(self, run: Mapping[str, Any], seen: set[tuple[str, int]]) -> None:
+        dataset, variant, run_id = str(run.get("dataset")), label(run), str(run.get("id"))
+        inputs: dict[str, None] = {}
+        outputs: dict[str, None] = {}
+        for line in outcomes(self.folder, run):
+            key = (dataset, int(line["row"]))
+            seen.add(key)
+            inputs.update(dict.fromkeys(line.get("inputs") or {}))
+            outputs.update(dict.fromkeys(line.get("outputs") or {}))
+            self._count_nodes(variant, line)
+            if line.get("status") != "completed":
+                self._count_failure(variant, key, line)
+            row = self.found.get(key)
+            if row is None and len(self.found) < MOST_ROWS:
+                row = self.found[key] = Row(dataset, key[1], line.get("inputs") or {}, {})
+            if row is not None and variant in row.cells:
+                _add_repeat(row.cells[variant], self.scores.get((run_id, key[1]), {}))
+            elif row is not None:
+                row.cells[variant] = self._cell(run_id, line)
+        self.columns[run_id] = (tuple(inputs), tuple(outputs))
+
+    def _cell(self, run_id: str, line: Mapping[str, Any]) -> Cell:
+        nodes = {name: _shown_node(node) for name, node in (line.get("nodes") or {}).items()}
+        return Cell(
+            run=run_id,
+            status=str(line.get("status")),
+            outputs=line.get("outputs") or {},
+            error=line.get("error"),
+            nodes=nodes,
+            duration_s=line.get("duration_s"),
+            tokens=_tokens(line.get("tokens")),
+            scores=self.scores.get((run_id, int(line["row"])), {}),
+        )
+
+    def _count_nodes(self, variant: str, line: Mapping[str, Any]) -> None:
+        for name, node in (line.get("nodes") or {}).items():
+            use = self.node_use.setdefault((variant, name), NodeUse())
+            use.rows += 1
+            use.failed += node.get("status") == "failed"
+            use.kept += bool(node.get("kept"))
+            use.duration_s += node.get("duration_s") or 0.0
+            use.tokens += 0 if node.get("kept") else _tokens(node.get("tokens"))
+
+    def _count_failure(self, variant: str, key: tuple[str, int], line: Mapping[str, Any]) -> None:
+        error = line.get("error") or {}
+        kind, node = str(error.get("kind") or line.get("status")), error.get("node")
+        message = str(error.get("message") or "")
+        # Rows, positions and ids differ between failures of one cause.
+        alike = "".join("#" if char.isdigit() else char for char in message[:200])
+        group = self.failures.setdefault((variant, node, kind, alike), Failure(variant, node, kind, message))
+        group.rows.append(key)
+
+
+def _add_repeat(cell: Cell, scores: Mapping[str, float | None]) -> None:
+    """Move the mean of the repeats by one more, weighting the ones before it."""
+    merged = dict(cell.scores)
+    for name, value in scores.items():
+        before = merged.get(name)
+        if value is not None:
+            merged[name] = value if before is None else (before * cell.repeats + value) / (cell.repeats + 1)
+    cell.scores = merged
+    cell.repeats += 1
+
+
+def _change(row: Row, baseline: str | None, directions: Mapping[str, bool]) -> str:
+    """The most telling thing about a row."""
+    cells = list(row.cells.values())
+    if any(cell.status != "completed" for cell in cells):
+        return "failed"
+    before = row.cells.get(baseline) if baseline else None
+    if before is not None and len(cells) > 1:
+        signs = {
+            (after > known) == directions.get(name, True)
+            for cell in cells
+            if cell is not before
+            for name, after in cell.scores.items()
+            if after is not None and (known := before.scores.get(name)) is not None and after != known
+        }
+        if signs:
+            return "worse" if False in signs else "better"
+        if any(cell.outputs != before.outputs for cell in cells):
+            return "changed"
+    if any(score == (0 if directions.get(name, True) else 1) for cell in cells for name, score in cell.scores.items()):
+        return "missed"
+    return "same"
+
+
+def _shown_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report shows of a node; its inputs are the outputs of others and stay in the run's folder."""
+    return {
+        "status": node.get("status"),
+        "output": node.get("output"),
+        "duration_s": node.get("duration_s"),
+        "kept": bool(node.get("kept")),
+        "tokens": _tokens(node.get("tokens")),
+    }
+
+
+def _tokens(form: Any) -> int:
+    if isinstance(form, Mapping):
+        return int(form.get("input") or 0) + int(form.get("output") or 0)
+    return 0
+
+
+def _row_scores(file: Path) -> dict[tuple[str, int], dict[str, float | None]]:
+    found: dict[tuple[str, int], dict[str, float | None]] = {}
+    if not file.is_file():
+        return found
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                form = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=number) from error
+            held = found.setdefault((str(form.get("run")), int(form["row"])), {})
+            evaluator = form.get("evaluator")
+            for name, value in (form.get("scores") or {}).items():
+                usable = isinstance(value, (int, float)) and value == value
+                held[f"{evaluator}.{name}"] = float(value) if usable else None
+    return found
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=error.lineno) from error
+    if not isinstance(content, dict):
+        raise DataError("This is not an experiment's record.", file=file)
+    return content

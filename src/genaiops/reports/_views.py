@@ -1,0 +1,275 @@
+"""The parts of the page, ready to be drawn: tables of metrics, segments, runs, nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from markupsafe import Markup
+
+from genaiops.reports._advice import cost_per_row, variant_name
+from genaiops.reports._format import between, duration, money, number, percent, signed
+from genaiops.reports._story import Story, label
+from genaiops.reports._svg import (
+    Point,
+    Scale,
+    axis_plot,
+    bar_plot,
+    cost_quality_chart,
+    frontier,
+    interval_plot,
+    scale_over,
+)
+
+TONES: Final = {"better": "better", "not worse": "fine", "worse": "worse", "cannot tell": "unsure"}
+
+
+class MetricLine(NamedTuple):
+    """One variant in the table of a metric."""
+
+    variant: str
+    is_baseline: bool
+    form: Mapping[str, Any]
+    plot: Markup
+    comparison: Mapping[str, Any] | None
+    difference_plot: Markup | None
+    tone: str
+
+
+class MetricTable(NamedTuple):
+    """One metric of one evaluator on one dataset, all variants."""
+
+    metric: str
+    evaluator: str
+    dataset: str
+    higher_is_better: bool
+    axis: Markup
+    difference_axis: Markup | None
+    lines: Sequence[MetricLine]
+
+
+class SegmentTable(NamedTuple):
+    """One metric by the values of one column."""
+
+    metric: str
+    evaluator: str
+    dataset: str
+    column: str
+    variants: Sequence[str]
+    axis: Markup
+    lines: Sequence[tuple[str, Sequence[tuple[Mapping[str, Any], Markup] | None]]]
+
+
+def metric_tables(story: Story) -> list[MetricTable]:
+    """The tables of all metrics in the experiment's order."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for score in story.result.get("scores", ()):
+        for metric in score.get("metrics", {}):
+            groups.setdefault((str(score.get("evaluator")), metric, str(score.get("dataset"))), []).append(score)
+    return [_metric_table(story, *key, scores) for key, scores in groups.items()]
+
+
+def _metric_table(
+    story: Story, evaluator: str, metric: str, dataset: str, scores: Sequence[Mapping[str, Any]]
+) -> MetricTable:
+    forms = [score["metrics"][metric] for score in scores]
+    unit = all(form.get("kind") == "rate" for form in forms)
+    scale = scale_over(
+        [form.get(key) for form in forms for key in ("value", "low", "high")],
+        low=0.0 if unit else None,
+        high=1.0 if unit else None,
+    )
+    order = {name: place for place, name in enumerate(story.variants)}
+    own = [
+        each
+        for each in story.result.get("comparisons", ())
+        if (each.get("metric"), each.get("evaluator", evaluator), each.get("dataset", dataset))
+        == (metric, evaluator, dataset)
+    ]
+    compared = {variant_name(story, each.get("candidate")): each for each in own}
+    ends = [each.get(key) for each in own for key in ("difference", "low", "high")]
+    differences = scale_over([0.0, *ends, *(-(each.get("margin") or 0) for each in own)]) if own else None
+    named = sorted(
+        ((_label(story, score), score["metrics"][metric]) for score in scores), key=lambda pair: order.get(pair[0], 99)
+    )
+    baseline = next((form.get("value") for name, form in named if name == story.baseline), None)
+    return MetricTable(
+        metric,
+        evaluator,
+        dataset,
+        bool(forms[0].get("higher_is_better", True)),
+        axis_plot(scale),
+        axis_plot(differences) if differences else None,
+        [_metric_line(story, name, form, scale, baseline, compared.get(name), differences) for name, form in named],
+    )
+
+
+def _metric_line(
+    story: Story,
+    name: str,
+    form: Mapping[str, Any],
+    scale: Scale,
+    baseline: float | None,
+    comparison: Mapping[str, Any] | None,
+    differences: Scale | None,
+) -> MetricLine:
+    is_baseline = name == story.baseline
+    tone = "base" if is_baseline or comparison is None else TONES.get(str(comparison.get("verdict")), "unsure")
+    words = f"{name}: {number(form.get('value'))}, interval {between(form.get('low'), form.get('high'))}"
+    plot = interval_plot(
+        scale, form.get("value"), form.get("low"), form.get("high"), tone=tone, words=words, reference=baseline
+    )
+    drawn = None
+    if comparison is not None and differences is not None:
+        margin = comparison.get("margin") or 0.0
+        better_up = bool(form.get("higher_is_better", True))
+        drawn = interval_plot(
+            differences,
+            comparison.get("difference"),
+            comparison.get("low"),
+            comparison.get("high"),
+            tone=tone,
+            words=f"{name} against {story.baseline}: {signed(comparison.get('difference'))}, interval "
+            f"{between(comparison.get('low'), comparison.get('high'))}, {comparison.get('verdict')}",
+            reference=0.0,
+            band=((-margin, 0.0) if better_up else (0.0, margin)) if margin else None,
+        )
+    return MetricLine(name, is_baseline, form, plot, comparison, drawn, tone)
+
+
+def segment_tables(story: Story) -> list[SegmentTable]:
+    """One table for each metric, dataset and column that splits it."""
+    groups: dict[tuple[str, str, str, str], dict[str, Mapping[str, Any]]] = {}
+    for score in story.result.get("scores", ()):
+        for column, values in (score.get("segments") or {}).items():
+            for metric in score.get("metrics", {}):
+                key = (str(score.get("evaluator")), metric, str(score.get("dataset")), column)
+                groups.setdefault(key, {}).setdefault(_label(story, score), values)
+    return [_segment_table(story, *key, held) for key, held in groups.items()]
+
+
+def _segment_table(
+    story: Story, evaluator: str, metric: str, dataset: str, column: str, held: Mapping[str, Mapping[str, Any]]
+) -> SegmentTable:
+    variants = [name for name in story.variants if name in held] or list(held)
+    segments = list(dict.fromkeys(segment for name in variants for segment in held[name]))
+    forms = {(segment, name): held[name].get(segment, {}).get(metric) for segment in segments for name in variants}
+    scale = scale_over([form.get(key) for form in forms.values() if form for key in ("value", "low", "high")])
+    worst = {
+        segment: _worst(story, evaluator, metric, [forms[segment, name] for name in variants]) for segment in segments
+    }
+    lines = []
+    for segment in sorted(segments, key=lambda each: worst[each]):
+        cells: list[tuple[Mapping[str, Any], Markup] | None] = []
+        for name in variants:
+            form = forms[segment, name]
+            if form is None:
+                cells.append(None)
+                continue
+            words = f"{name}, {column} {segment}: {number(form.get('value'))} on {form.get('rows')} rows"
+            value, low, high = (form.get(key) for key in ("value", "low", "high"))
+            cells.append((form, interval_plot(scale, value, low, high, tone="base", words=words)))
+        lines.append((segment, cells))
+    return SegmentTable(metric, evaluator, dataset, column, variants, axis_plot(scale), lines)
+
+
+def _worst(story: Story, evaluator: str, metric: str, forms: Sequence[Mapping[str, Any] | None]) -> float:
+    sign = 1 if story.directions.get(f"{evaluator}.{metric}", True) else -1
+    values = [sign * form["value"] for form in forms if form and isinstance(form.get("value"), (int, float))]
+    return min(values, default=float("inf"))
+
+
+def cost_quality(story: Story) -> Markup | None:
+    """The chart of the first metric against cost, or against latency when no cost is known; None for one variant."""
+    names = story.score_names or [
+        f"{score.get('evaluator')}.{name}"
+        for score in story.result.get("scores", ())
+        for name in score.get("metrics", {})
+    ]
+    if len(story.variants) < 2 or not names:
+        return None
+    evaluator, _, metric = names[0].rpartition(".")
+    scores = [each for each in story.result.get("scores", ()) if each.get("evaluator") == evaluator]
+    dataset = next((each.get("dataset") for each in scores if metric in each.get("metrics", {})), None)
+    forms = {
+        _label(story, each): each["metrics"][metric]
+        for each in scores
+        if metric in each.get("metrics", {}) and each.get("dataset") == dataset
+    }
+    costs = {name: cost_per_row(story, name) for name in forms}
+    by_cost = all(costs.values())
+    if not by_cost:
+        costs = {label(run): (run.get("latency_s") or {}).get("p50") for run in story.runs if label(run) in forms}
+    sign = 1 if story.directions.get(names[0], True) else -1
+    known = [
+        (name, float(cost), float(form["value"]))
+        for name, form in forms.items()
+        if isinstance(cost := costs.get(name), (int, float)) and isinstance(form.get("value"), (int, float))
+    ]
+    if len(known) < 2:
+        return None
+    front = frontier((name, cost, sign * quality) for name, cost, quality in known)
+    points = [
+        Point(name, 1000 * cost if by_cost else cost, quality, forms[name].get("low"), forms[name].get("high"),
+              name == story.baseline, name in front)
+        for name, cost, quality in known
+    ]  # fmt: skip
+    return cost_quality_chart(
+        points,
+        cost_name="cost of 1,000 rows" if by_cost else "median duration of a row",
+        quality_name=f"{metric} on {dataset}",
+        cost_text=money if by_cost else duration,
+    )
+
+
+def regression_lines(story: Story) -> list[dict[str, Any]]:
+    """Where rows that got worse first differ, with a bar for each node."""
+    found = []
+    for regression in story.result.get("regressions", ()):
+        nodes = sorted(regression.get("by_node", ()), key=lambda node: -int(node.get("count") or 0))
+        total = sum(int(node.get("count") or 0) for node in nodes)
+        if total:
+            found.append(
+                {
+                    "metric": regression.get("metric"),
+                    "candidate": variant_name(story, regression.get("candidate")),
+                    "dataset": regression.get("dataset") or (story.datasets[0] if len(story.datasets) == 1 else None),
+                    "total": total,
+                    "nodes": [
+                        {**node, "share": percent(int(node.get("count") or 0), total),
+                         "bar": bar_plot(int(node.get("count") or 0) / total,
+                                         f"{node.get('count')} of {total} rows", tone="worse")}
+                        for node in nodes
+                    ],
+                }
+            )  # fmt: skip
+    return found
+
+
+def node_lines(story: Story) -> list[dict[str, Any]]:
+    """Time and tokens of each node of each variant, a bar for its share of the variant's time."""
+    totals: dict[str, float] = {}
+    for (variant, _), use in story.node_use.items():
+        totals[variant] = totals.get(variant, 0.0) + use.duration_s
+    order = {name: place for place, name in enumerate(story.variants)}
+    return [
+        {
+            "variant": variant,
+            "node": node,
+            "use": use,
+            "mean_s": use.duration_s / use.rows if use.rows else None,
+            "kept": percent(use.kept, use.rows),
+            "bar": bar_plot(
+                use.duration_s / totals[variant] if totals[variant] else 0.0,
+                f"{percent(use.duration_s, totals[variant])} of the time of {variant}",
+            ),
+        }
+        for (variant, node), use in sorted(story.node_use.items(), key=lambda item: order.get(item[0][0], 99))
+    ]
+
+
+def _label(story: Story, score: Mapping[str, Any]) -> str:
+    run = story.run(str(score.get("run")))
+    name = str(score.get("variant_label") or (label(run) if run else score.get("run")))
+    repeat = run.get("repeat") or 0
+    return f"{name} · repeat {repeat + 1}" if repeat else name
