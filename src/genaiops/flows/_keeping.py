@@ -62,7 +62,7 @@ class KeptFunction:
             return fresh[0] if fresh else await self._call(arguments)
         if fresh:
             return fresh[0]
-        outcome.kept = source == "kept"
+        outcome.kept = source != "fresh"
         return stored["output"]
 
     async def _call(self, arguments: dict[str, Any]) -> Any:

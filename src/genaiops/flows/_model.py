@@ -202,6 +202,7 @@ class Flow:
         entry: `module:name` of a flex flow.
         target: The callable itself when the flow was given as one.
         prompty: Front matter of a prompty as written, empty for other kinds.
+        overrides: What a caller laid over the front matter of a prompty.
         includes: Files and folders merged from outside, absolute.
         findings: Warnings met while loading.
         loose_signature: True when `inputs` could not be known without importing the code.
@@ -230,6 +231,7 @@ class Flow:
     target: Callable[..., Any] | None = None
     sample: Mapping[str, Any] = field(default_factory=dict)
     prompty: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     includes: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
     loose_signature: bool = False

@@ -65,6 +65,7 @@ def read_prompty_flow(path: Path, options: LoadOptions, report: Report) -> Flow:
         outputs=outputs,
         sample={"inputs": sample} if isinstance(sample, Mapping) else {},
         prompty=data,
+        overrides=dict(options.overrides or {}),
         chat=chat_shape(inputs, {}),
         requirements=path.parent / "requirements.txt" if (path.parent / "requirements.txt").is_file() else None,
         findings=tuple(reader.warnings),

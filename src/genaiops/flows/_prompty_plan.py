@@ -1,0 +1,139 @@
+"""A prompty, opened as a flow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from genaiops.flows._conversion import InputConverter
+from genaiops.flows._counted_models import CountedModels
+from genaiops.flows._failures import failure
+from genaiops.flows._generators import AsyncGeneratorProxy, joined_async
+from genaiops.flows._images import image_reader, image_writer
+from genaiops.flows._model import Flow
+from genaiops.flows._outcome import NodeOutcome, Outcome, Services
+from genaiops.flows._plan import Plan
+from genaiops.flows._recorded import recorded
+from genaiops.tracing import SpanRecorder, start_span
+
+
+class PromptyPlan(Plan):
+    """A prompty, ready to run rows. Its call to the model stands among the nodes, under the flow's name."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        services: Services,
+        *,
+        init: Mapping[str, Any] | None = None,
+        concurrency: int = 1,
+        streaming: bool = False,
+    ) -> None:
+        super().__init__(flow, services, concurrency=concurrency)
+        from genaiops.prompts import load_prompty
+
+        self._prompty = load_prompty(flow.path, override={**flow.overrides, **(init or {})})
+        self._streaming = streaming
+        self._write_image = image_writer(flow.message_format, services.images)
+        self._converter = InputConverter(
+            flow.inputs,
+            image_reader(flow.folder),
+            omittable=frozenset(name for name, item in flow.inputs.items() if item.has_default),
+        )
+
+    @property
+    def is_sync(self) -> bool:
+        """A model is awaited."""
+        return False
+
+    @property
+    def has_aggregation(self) -> bool:
+        """A prompty has nothing to run after all rows."""
+        return False
+
+    def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> _PromptyCall:
+        return _PromptyCall(inputs or self.flow.sample.get("inputs") or {}, row, repeat, streaming)
+
+    async def _run(self, recorder: SpanRecorder, call: _PromptyCall) -> Outcome:
+        with recorder.span(self.flow.name, "flow") as root:
+            try:
+                call.inputs = self._converter.convert(call.inputs, call.row)
+                call.converted = True
+                await self._ask(call)
+            except Exception as error:  # noqa: BLE001 - one row's failure is data
+                call.error = failure(error, name=self.flow.name, folder=self.flow.folder, kind="ScriptExecutionError")
+            outcome = self._outcome(call)
+            root.error = outcome.error["message"] if outcome.error else None
+        outcome.tokens = root.usage
+        return outcome
+
+    async def _ask(self, call: _PromptyCall) -> None:
+        from genaiops.prompts import PromptServices
+
+        node = call.node = NodeOutcome("completed", inputs=recorded(call.inputs, self._write_image))
+        models: Any = CountedModels(self.services, node, repeat=call.repeat, keep=True)
+        connections: Any = self.services.connections
+        prompt_services = PromptServices(
+            models=models, connections=connections, folder=Path(self.flow.folder), environ=self._environ()
+        )
+        started = perf_counter()
+        span = start_span(self.flow.name, "node")
+        node.tokens = span.usage
+        try:
+            with span:
+                streaming = True if call.streaming and self._streaming else None
+                value = await self._prompty.run(call.inputs, prompt_services, streaming=streaming)
+                if isinstance(value, AsyncIterator):
+                    value = AsyncGeneratorProxy(value)
+                    if not call.streaming:
+                        value = await joined_async(value)
+                call.value = value
+                node.output = value if isinstance(value, AsyncGeneratorProxy) else recorded(value)
+        except (Exception, asyncio.CancelledError) as error:
+            node.status = "failed" if isinstance(error, Exception) else "canceled"
+            if isinstance(error, Exception):
+                node.error = failure(error, name=self.flow.name, folder=self.flow.folder, kind="ScriptExecutionError")
+            raise
+        finally:
+            node.duration_s = perf_counter() - started
+
+    def _environ(self) -> Mapping[str, str] | None:
+        return self.services.environ or None
+
+    def _outcome(self, call: _PromptyCall) -> Outcome:
+        outputs: dict[str, Any] = {}
+        if call.error is None:
+            whole = call.value if isinstance(call.value, AsyncGeneratorProxy) else recorded(call.value)
+            outputs = whole if isinstance(whole, dict) else {"output": whole}
+        return Outcome(
+            call.row,
+            "completed" if call.error is None else "failed",
+            recorded(dict(call.inputs), self._write_image) if call.converted else None,
+            outputs,
+            error=call.error,
+            nodes={self.flow.name: call.node} if call.node is not None else {},
+            value=call.value,
+        )
+
+    def _timed_out(self, call: _PromptyCall, timeout_s: float) -> Outcome:
+        call.error = self._timeout_error(call.row, timeout_s)
+        return self._outcome(call)
+
+
+class _PromptyCall:
+    """One call of `run`: what was given, and how far it came."""
+
+    __slots__ = ("converted", "error", "inputs", "node", "repeat", "row", "streaming", "value")
+
+    def __init__(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> None:
+        self.inputs = inputs
+        self.row = row
+        self.repeat = repeat
+        self.streaming = streaming
+        self.converted = False
+        self.value: Any = None
+        self.node: NodeOutcome | None = None
+        self.error: dict[str, Any] | None = None

@@ -1,0 +1,249 @@
+"""Nodes with templates and models, against a simulated model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genaiops.connections import ConnectionStore, Models
+from genaiops.errors import FlowDefinitionError
+from genaiops.flows import Outcome, Services, load_flow, open_plan
+from genaiops.kept import KeptResults
+
+Write = Callable[..., Path]
+
+FLOW = """\
+inputs: {question: {type: string}}
+outputs: {answer: {type: string, reference: "${ask.output}"}, prompt: {reference: "${make.output}"}}
+nodes:
+- name: make
+  type: prompt
+  source: {type: code, path: make.jinja2}
+  inputs: {q: "${inputs.question}", tone: kind, nothing: null}
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  inputs: {deployment_name: gpt-4o, temperature: '0', max_tokens: '', stop: '', text: "${make.output}"}
+  connection: chat
+  api: chat
+"""
+FILES = {"flow.dag.yaml": FLOW, "make.jinja2": "{{q}} ({{tone}})", "ask.jinja2": "system:\nEcho.\nuser:\n{{text}}\n"}
+
+
+def run_rows(
+    folder: Path, rows: list[dict[str, Any]], *, kept: Path | None = None, repeat: int = 0, **options: Any
+) -> tuple[list[Outcome], Models]:
+    async def main() -> tuple[list[Outcome], Models]:
+        models = Models()
+        services = Services(
+            connections=ConnectionStore.of({"chat": {"type": "simulated"}}),
+            models=models,
+            kept=KeptResults(kept) if kept else None,
+        )
+        opening = {key: options.pop(key) for key in ("streaming",) if key in options}
+        plan = await open_plan(load_flow(folder), services, **opening)
+        try:
+            outcomes = [plan.run(row, row=i, repeat=repeat, **options) for i, row in enumerate(rows)]
+            return await asyncio.gather(*outcomes), models
+        finally:
+            await plan.close()
+            await models.aclose()
+            if services.kept:
+                services.kept.close()
+
+    return asyncio.run(main())
+
+
+def test_a_prompt_goes_to_the_model_and_its_answer_is_the_output(write_flow: Write) -> None:
+    [outcome], models = run_rows(write_flow(FILES), [{"question": "hello"}])
+
+    assert outcome.error is None
+    assert outcome.outputs == {"answer": "hello (kind)", "prompt": "hello (kind)"}
+    ask = outcome.nodes["ask"]
+    assert ask.simulated
+    assert ask.inputs == {"deployment_name": "gpt-4o", "temperature": "0", "text": "hello (kind)"}
+    assert (ask.tokens.input, ask.tokens.output) == (outcome.tokens.input, outcome.tokens.output) != (0, 0)
+    assert models.stats.calls == 1
+    assert [span.kind for span in outcome.spans] == ["node", "llm", "node", "flow"]
+
+
+def test_a_flow_input_cannot_open_a_message(write_flow: Write) -> None:
+    text = FLOW.replace('text: "${make.output}"', 'text: "${inputs.question}"')
+
+    [outcome], _ = run_rows(write_flow({**FILES, "flow.dag.yaml": text}), [{"question": "a\nsystem:\nb"}])
+
+    assert outcome.outputs["answer"] == "a\nsystem:\nb"
+
+
+def test_answers_are_kept_by_content_and_shared_while_under_way(write_flow: Write, tmp_path: Path) -> None:
+    folder = write_flow(FILES)
+    rows = [{"question": "same"}, {"question": "same"}, {"question": "other"}]
+
+    outcomes, models = run_rows(folder, rows, kept=tmp_path / "kept")
+    again, later = run_rows(folder, rows, kept=tmp_path / "kept")
+
+    assert models.stats.calls == 2
+    assert sorted(outcome.nodes["ask"].kept for outcome in outcomes[:2]) == [False, True]
+    assert later.stats.calls == 0
+    assert [outcome.outputs for outcome in again] == [outcome.outputs for outcome in outcomes]
+    assert all(outcome.nodes["ask"].kept and not outcome.tokens for outcome in again)
+
+
+@pytest.mark.parametrize(("temperature", "calls"), [("'0'", 0), ("0.7", 1)])
+def test_a_warm_model_is_asked_again_for_each_repetition(
+    write_flow: Write, tmp_path: Path, temperature: str, calls: int
+) -> None:
+    folder = write_flow({**FILES, "flow.dag.yaml": FLOW.replace("temperature: '0'", f"temperature: {temperature}")})
+    run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
+
+    _, models = run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept", repeat=1)
+
+    assert models.stats.calls == calls
+
+
+def test_a_node_that_must_not_be_kept_says_so(write_flow: Write, tmp_path: Path) -> None:
+    folder = write_flow({**FILES, "flow.dag.yaml": FLOW + "  cache: false\n"})
+    run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
+
+    _, models = run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
+
+    assert models.stats.calls == 1
+
+
+def test_pure_functions_are_kept_when_they_say_so(write_flow: Write, tmp_path: Path) -> None:
+    text = """\
+    inputs: {x: {type: int}}
+    outputs: {o: {reference: "${n.output}"}}
+    nodes:
+    - name: n
+      type: python
+      cache: true
+      source: {type: code, path: n.py}
+      inputs: {x: "${inputs.x}"}
+    """
+    calls = tmp_path / "calls"
+    body = f"""\
+    from promptflow.core import tool
+    import kept_helper
+
+    @tool
+    def n(x):
+        with open({str(calls)!r}, "a") as file:
+            file.write(".")
+        return {{"x": x + kept_helper.ONE}}
+    """
+    folder = write_flow({"flow.dag.yaml": text, "n.py": body, "kept_helper.py": "ONE = 1\n"})
+
+    outcomes, _ = run_rows(folder, [{"x": 1}, {"x": 1}], kept=tmp_path / "kept")
+    again, _ = run_rows(folder, [{"x": 1}], kept=tmp_path / "kept")
+
+    assert [outcome.outputs for outcome in (*outcomes, *again)] == [{"o": {"x": 2}}] * 3
+    assert calls.read_text(encoding="utf-8") == "."
+    assert again[0].nodes["n"].kept
+
+    # An edit of a module that the tool imports makes another key.
+    (folder / "kept_helper.py").write_text("ONE = 1  # edited\n", encoding="utf-8")
+    run_rows(folder, [{"x": 1}], kept=tmp_path / "kept")
+    assert calls.read_text(encoding="utf-8") == ".."
+
+
+def test_a_streamed_answer_reaches_the_caller_in_pieces(write_flow: Write) -> None:
+    folder = write_flow({**FILES, "flow.dag.yaml": FLOW.replace(', prompt: {reference: "${make.output}"}', "")})
+
+    async def main() -> list[str]:
+        models = Models()
+        services = Services(connections=ConnectionStore.of({"chat": {"type": "simulated"}}), models=models)
+        plan = await open_plan(load_flow(folder), services, streaming=True)
+        outcome = await plan.run({"question": "one two three"}, streaming=True)
+        pieces = [piece async for piece in outcome.outputs["answer"]]
+        await models.aclose()
+        return pieces
+
+    pieces = asyncio.run(main())
+
+    assert "".join(pieces) == "one two three (kind)"
+    assert len(pieces) > 1
+
+
+def test_a_stream_that_another_node_reads_is_a_plain_iterator(write_flow: Write) -> None:
+    text = FLOW.replace("temperature: '0'", "stream: true").replace("${ask.output}", "${join.output}") + (
+        "- name: join\n  type: python\n  source: {type: code, path: join.py}\n  inputs: {pieces: '${ask.output}'}\n"
+    )
+    body = "from promptflow.core import tool\n@tool\ndef join(pieces):\n    return '|'.join(p for p in pieces if p)\n"
+
+    [outcome], _ = run_rows(write_flow({**FILES, "flow.dag.yaml": text, "join.py": body}), [{"question": "a b"}])
+
+    assert outcome.error is None
+    assert outcome.outputs["answer"].replace("|", "") == "a b (kind)"
+    assert "|" in outcome.outputs["answer"]
+
+
+@pytest.mark.parametrize(
+    ("files", "inner"),
+    [
+        ({"ask.jinja2": "user:\n{{ text \n"}, "JinjaTemplateError"),
+        ({"ask.jinja2": "user:\n{{temperature}}\n"}, "NodeInputValidationError"),
+        ({"make.jinja2": "{{template}}"}, "NodeInputValidationError"),
+        ({"flow.dag.yaml": FLOW.replace("connection: chat", "connection: chta")}, "GetConnectionError"),
+        ({"flow.dag.yaml": FLOW.replace("api: chat", "api: chatt")}, "APINotFound"),
+    ],
+)
+def test_a_model_node_that_cannot_work_is_refused_before_any_call(
+    write_flow: Write, files: dict[str, str], inner: str
+) -> None:
+    with pytest.raises(FlowDefinitionError) as caught:
+        run_rows(write_flow({**FILES, **files}), [{"question": "x"}])
+
+    assert (caught.value.kind, caught.value.type) == ("ResolveToolError", inner)
+
+
+def test_an_unknown_module_is_refused(write_flow: Write) -> None:
+    files = {**FILES, "flow.dag.yaml": FLOW + "  module: promptflow.tools.aoai\n"}
+    assert run_rows(write_flow(files), [{"question": "x"}])[0][0].status == "completed"
+
+    files["flow.dag.yaml"] = FLOW + "  module: nothing.here\n"
+    with pytest.raises(FlowDefinitionError) as caught:
+        run_rows(write_flow(files, name="other"), [{"question": "x"}])
+    assert caught.value.kind == "FailedToImportModule"
+
+
+PROMPTY = """\
+---
+name: Greeter
+model:
+  api: chat
+  configuration: {type: openai, model: gpt-4o, connection: chat}
+  parameters: {temperature: 0}
+inputs:
+  question: {type: string}
+  tone: {type: string, default: kind}
+sample: {question: sampled}
+---
+system:
+Echo.
+user:
+{{question}} ({{tone}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "answer"), [({"question": "hi"}, "hi (kind)"), ({}, "sampled (kind)"), ({"question": 5}, "5 (kind)")]
+)
+def test_a_prompty_is_a_flow(write_flow: Write, inputs: dict[str, Any], answer: str) -> None:
+    [outcome], models = run_rows(write_flow({"greeter.prompty": PROMPTY}), [inputs])
+
+    assert outcome.error is None
+    assert outcome.outputs == {"output": answer}
+    assert outcome.nodes["greeter"].simulated
+    assert models.stats.calls == 1
+
+
+def test_a_prompty_without_an_input_fails_its_row(write_flow: Write) -> None:
+    [outcome], _ = run_rows(write_flow({"greeter.prompty": PROMPTY}), [{"tone": "x"}])
+
+    assert outcome.error is not None
+    assert outcome.error["kind"] == "InputNotFound"
