@@ -8,12 +8,16 @@ from genaiops.compat._layer import (
     served_imports,
     uninstall_import_layer,
 )
+from genaiops.compat._layout import export_promptflow_layout
+from genaiops.compat._layout_import import import_promptflow_run
 from genaiops.compat._openai_spans import record_openai_calls, stop_recording_openai_calls
 
 __all__ = [
     "ServedModuleError",
     "engine_imports",
     "explain_import",
+    "export_promptflow_layout",
+    "import_promptflow_run",
     "install_import_layer",
     "record_openai_calls",
     "served_imports",
