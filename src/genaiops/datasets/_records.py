@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class Scan:
         columns: Every column that some row has.
         counts: How many rows have each column.
         sha256: Digest of the content of all files.
-        first_bad: The first rows that cannot be used, at most ten.
+        bad_rows: The indices of rows that cannot be used.
+        first_bad: The first of them with their errors, at most ten.
     """
 
     rows: int
@@ -67,4 +68,5 @@ class Scan:
     columns: tuple[str, ...]
     sha256: str
     counts: Mapping[str, int] = field(default_factory=dict)
+    bad_rows: Sequence[int] = ()
     first_bad: tuple[BadRow, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import islice
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def scan(path: str | Path, *, on_bad_row: OnBadRow = "stop", limit: int | None =
     """
     counts: dict[str, int] = {}
     bad: list[BadRow] = []
-    rows = skipped = 0
+    bad_rows = array("q")
+    rows = 0
     for row in read_all(path):
         if isinstance(row, Row):
             rows += 1
@@ -57,17 +59,18 @@ def scan(path: str | Path, *, on_bad_row: OnBadRow = "stop", limit: int | None =
         elif on_bad_row == "stop":
             raise row.error
         else:
-            skipped += 1
+            bad_rows.append(row.index)
             if len(bad) < _KEPT_BAD_ROWS:
                 bad.append(row)
     if not rows:
         raise _empty(path, bad)
     return Scan(
         rows=rows,
-        skipped=skipped,
+        skipped=len(bad_rows),
         columns=tuple(counts),
         counts=counts,
         sha256=digest(path),
+        bad_rows=bad_rows,
         first_bad=tuple(bad),
     )
 

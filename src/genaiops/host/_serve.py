@@ -1,0 +1,159 @@
+"""A host that serves: one worker process of the HTTP server.
+
+The parent passes a listening socket and the first message; when the parent is gone the worker drains and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genaiops.errors import GenaiopsError
+from genaiops.host._pipe import ParentPipe, take_pipes
+from genaiops.host._workspace import Workspace, refusal
+
+if TYPE_CHECKING:
+    from genaiops.flows import Outcome, Plan
+    from genaiops.serving import RequestLog, ServeOptions
+
+log = logging.getLogger(__name__)
+
+_SPAN_BATCH = 64
+
+
+def main(_: Sequence[str]) -> int:
+    """Serve until SIGTERM, or until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe = take_pipes()
+    first = pipe.read()
+    if first is None:
+        return 0
+    hello = {**first[0], **json.loads(first[1])}
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        code = _run(hello, pipe)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told
+        if hello.get("debug") or not isinstance(error, GenaiopsError):
+            traceback.print_exception(error)
+        pipe.write({"type": "refused", **refusal(error)})
+        code = 1
+    sys.stderr.flush()
+    # Threads of flow code that never end must not keep the process.
+    os._exit(code)
+
+
+def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
+    if sys.platform == "win32":
+        asyncio.run(_serve(hello, pipe))
+    else:
+        import uvloop
+
+        uvloop.run(_serve(hello, pipe))
+    return 0
+
+
+async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
+    from genaiops.flows import open_plan
+    from genaiops.serving import ServeOptions, Service, serve
+
+    options = ServeOptions.from_json(hello["serve"])
+    workspace = Workspace(hello)
+    request = hello["request"]
+    flow = workspace.load(request)
+    plan: Plan = await open_plan(
+        flow,
+        workspace.services(flow, request),
+        init=request.get("init"),
+        concurrency=options.concurrency,
+        streaming=True,
+    )
+    redactor = workspace.redactor
+    request_log = _request_log(options, str(hello.get("worker", 0)), redactor if redactor else str)
+    exporter = SpanExporter(dict(os.environ), {"flow": flow.name})
+    service = Service(plan, options, request_log=request_log, export=exporter.take if exporter.is_on else None)
+    threading.Thread(target=_follow_parent, args=(pipe,), daemon=True).start()
+    sock = socket.socket(fileno=hello["socket"])
+    await serve(service, sock, on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}))
+    exporter.close()
+    if request_log is not None:
+        request_log.close()
+    await plan.close()
+    await workspace.close()
+
+
+def _request_log(options: ServeOptions, worker: str, redact: Callable[[str], str]) -> RequestLog | None:
+    from genaiops.serving import RequestLog
+
+    if options.log_folder is None:
+        return None
+    return RequestLog(
+        Path(options.log_folder),
+        sample=options.log_sample,
+        max_bytes=options.log_max_bytes,
+        max_files=options.log_max_files,
+        redact=redact,
+        worker=worker,
+    )
+
+
+def _follow_parent(pipe: ParentPipe) -> None:
+    """Drain and end when the parent is gone."""
+    while pipe.read() is not None:
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SpanExporter:
+    """Sends the spans of requests to the back-end that the OTLP variables name, in a thread of its own."""
+
+    def __init__(self, environ: dict[str, str], resource: dict[str, Any]) -> None:
+        names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+        self.is_on = any(environ.get(name) for name in names)
+        self._environ = environ
+        self._resource = resource
+        self._waiting: queue.Queue[list[Any] | None] = queue.Queue(1000)
+        self._thread = threading.Thread(target=self._send, name="otlp", daemon=True)
+        if self.is_on:
+            self._thread.start()
+
+    def take(self, outcome: Outcome) -> None:
+        """Send the spans of one request; when the back-end is too slow they are dropped."""
+        try:
+            self._waiting.put_nowait(outcome.spans)
+        except queue.Full:
+            log.debug("spans of a request were dropped: the back-end is too slow")
+
+    def close(self) -> None:
+        """Send what waits."""
+        if self.is_on:
+            self._waiting.put(None)
+            self._thread.join(5)
+
+    def _send(self) -> None:
+        from genaiops.tracing import export_otlp
+
+        ended = False
+        while not ended:
+            spans = self._waiting.get()
+            batch = list(spans or [])
+            ended = spans is None
+            while not ended and len(batch) < _SPAN_BATCH and not self._waiting.empty():
+                more = self._waiting.get()
+                ended = more is None
+                batch += more or []
+            if batch:
+                try:
+                    export_otlp(batch, self._environ, self._resource)
+                except Exception:
+                    log.exception("spans could not be sent")

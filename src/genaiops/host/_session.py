@@ -1,0 +1,243 @@
+"""One host and its parent: messages in, messages out, any number of plans."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genaiops.host._encode import encode_json
+from genaiops.host._outbox import Outbox
+from genaiops.host._pipe import ParentPipe
+from genaiops.host._rows import TICK_S, LoopRows, RowRunner, ThreadRows
+from genaiops.host._spans import SpanWriter
+from genaiops.host._workspace import Workspace, calls_models_itself, refusal
+
+if TYPE_CHECKING:
+    from genaiops.flows import Flow, Outcome, Plan
+
+Message = dict[str, Any]
+
+
+class OpenPlan:
+    """A plan and what runs its rows."""
+
+    def __init__(self, plan: Plan, outbox: Outbox, rows: RowRunner, spans: SpanWriter) -> None:
+        self.plan = plan
+        self.outbox = outbox
+        self.rows = rows
+        self.spans = spans
+
+    async def close(self) -> None:
+        """Stop its rows and let go of what it holds."""
+        self.rows.close()
+        self.outbox.flush()
+        self.spans.close()
+        await self.plan.close()
+
+
+class Session:
+    """Answers the parent's messages."""
+
+    def __init__(self, pipe: ParentPipe, hello: Message, loop: asyncio.AbstractEventLoop) -> None:
+        self._pipe = pipe
+        self._hello = hello
+        self._loop = loop
+        self._workspace = Workspace(hello)
+        self._plans: dict[int, OpenPlan] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = asyncio.Event()
+        redactor = self._workspace.redactor
+        self._redact: Callable[[bytes], bytes] = redactor.bytes if redactor else lambda data: data
+
+    async def serve(self) -> None:
+        """Until the parent says `stop`."""
+        threading.Thread(target=self._read, name="genaiops-pipe", daemon=True).start()
+        while not self._stopped.is_set():
+            for opened in list(self._plans.values()):
+                opened.rows.tick()
+            await asyncio.sleep(TICK_S)
+        for opened in list(self._plans.values()):
+            await opened.close()
+        await self._workspace.close()
+
+    def _read(self) -> None:
+        """In a thread of its own, so that the end of the parent is noticed whatever the loop is doing."""
+        while (message := self._pipe.read()) is not None:
+            header, body = message
+            if header["type"] == "rows":
+                opened = self._plans.get(header["plan"])
+                if opened is not None:
+                    opened.rows.add(json.loads(body))
+            else:
+                self._loop.call_soon_threadsafe(self._handle, header, body)
+        os._exit(0)
+
+    def _handle(self, header: Message, body: bytes) -> None:
+        task = self._loop.create_task(self._answer(header, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, header: Message, body: bytes) -> None:
+        answer = {"id": header.get("id"), "plan": header.get("plan")}
+        try:
+            result, payload = await self._results(header, json.loads(body) if body else {})
+            self._pipe.write({"type": "answer", **answer, **result}, self._redact(payload))
+        except BaseException as error:  # flow code runs in here; the parent decides
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            if self._hello.get("debug"):
+                traceback.print_exception(error)
+            refused = json.loads(self._redact(encode_json(refusal(error))))
+            self._pipe.write({"type": "refused", **answer, **refused})
+
+    async def _results(self, header: Message, body: Message) -> tuple[Message, bytes]:
+        kind = header["type"]
+        if kind == "stop":
+            self._stopped.set()
+            return {}, b""
+        if kind == "stats":
+            return {"stats": self._stats()}, b""
+        if kind == "open":
+            return await self._open(header["plan"], body), b""
+        opened = self._plans[header["plan"]]
+        if kind == "close":
+            del self._plans[header["plan"]]
+            await opened.close()
+            return {}, b""
+        if kind == "aggregate":
+            return {}, await self._aggregate(opened.plan, Path(body["outcomes"]))
+        if kind == "single":
+            return {}, await self._single(opened, body)
+        raise ValueError(f"unknown message {kind!r}")
+
+    async def _open(self, number: int, request: Message) -> Message:
+        from genaiops.flows import open_plan
+
+        flow = self._workspace.load(request)
+        limit = request.get("concurrency") or request["limits"][0 if self._is_wide(flow) else 1]
+        services = self._workspace.services(flow, request)
+        plan = await open_plan(
+            flow,
+            services,
+            init=request.get("init"),
+            concurrency=limit,
+            streaming=bool(request.get("streaming")),
+        )
+        spans = SpanWriter(
+            share=request.get("trace_share", 1.0), resource=request.get("resource") or {}, environ=os.environ
+        )
+        repeat = int(request.get("repeat") or 0)
+        outbox = Outbox(self._pipe, number, redact=self._redact, spans=spans, repeat=repeat)
+        rows: RowRunner
+        options: dict[str, Any] = {"number": number, "limit": limit, "timeout_s": request.get("timeout_s")}
+        if plan.is_sync:
+            rows = ThreadRows(plan, outbox, repeat=repeat, **options)
+        else:
+            rows = LoopRows(plan, outbox, self._loop, repeat=repeat, **options)
+        self._plans[number] = OpenPlan(plan, outbox, rows, spans)
+        return describe_plan(plan, limit)
+
+    def _is_wide(self, flow: Flow) -> bool:
+        return calls_models_itself(flow)
+
+    async def _single(self, opened: OpenPlan, request: Message) -> bytes:
+        plan: Plan = opened.plan
+        outcome: Outcome
+        if request.get("node"):
+            outcome = await plan.run_node(request["node"], request["inputs"])
+        elif request.get("aggregate", True):
+            outcome = await plan.run_single(request["inputs"], timeout_s=request.get("timeout_s"))
+        else:
+            outcome = await plan.run(request["inputs"], timeout_s=request.get("timeout_s"))
+        form = outcome.to_json()
+        form["metrics"] = outcome.metrics
+        if outcome.value is not None and not outcome.outputs:
+            form["value"] = outcome.value
+        if request.get("spans") and outcome.spans:
+            form["spans"] = json.loads(opened.spans.lines([outcome.spans]))
+        return encode_json(form)
+
+    async def _aggregate(self, plan: Plan, path: Path) -> bytes:
+        from genaiops.flows import AggregationInputs
+
+        lines = await asyncio.to_thread(read_for_aggregation, path)
+        inputs = await asyncio.to_thread(AggregationInputs.from_outcomes, lines)
+        result = await plan.aggregate(inputs)
+        return encode_json(result.to_json())
+
+    def _stats(self) -> Any:
+        models = self._workspace.opened_models
+        if models is None:
+            return {}
+        stats = models.stats
+        return stats.to_json() if hasattr(stats, "to_json") else stats
+
+
+def describe_plan(plan: Plan, limit: int) -> Message:
+    """What the parent must know of an opened flow."""
+    flow = plan.flow
+    return {
+        "flow": {
+            "name": flow.name,
+            "kind": flow.kind,
+            "path": str(flow.path),
+            "folder": str(flow.folder),
+            "chosen": dict(flow.chosen),
+        },
+        "inputs": {name: _input_form(item) for name, item in plan.signature.items()},
+        "outputs": sorted(flow.outputs),
+        "init": {name: _input_form(item) for name, item in flow.init.items()},
+        "chat": [flow.chat.input, flow.chat.history, flow.chat.output] if flow.chat else None,
+        "takes_any": bool(getattr(plan, "takes_any", False)),
+        "has_aggregation": plan.has_aggregation,
+        "is_sync": plan.is_sync,
+        "concurrency": limit,
+        "warnings": [finding.to_json() for finding in flow.findings],
+    }
+
+
+def _input_form(item: Any) -> Message:
+    # A default of null is none for a graph: prompt flow asks for a value then. A Python function simply has it.
+    has_default = item.has_default and (item.default is not None or item.is_optional)
+    return {"type": item.type, "has_default": has_default, "default": item.default}
+
+
+def read_for_aggregation(path: Path) -> list[Mapping[str, Any]]:
+    """What aggregation needs of the latest outcome of each row; the rest of a line is let go at once."""
+    latest: dict[int, Message] = {}
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            form = json.loads(line)
+            has_own = bool(form.get("aggregation"))
+            latest[form["row"]] = {
+                "row": form["row"],
+                "status": form["status"],
+                "aggregation": form.get("aggregation"),
+                "outputs": None if has_own else form.get("outputs"),
+            }
+    return list(latest.values())
+
+
+def run_session(pipe: ParentPipe) -> int:
+    """Wait for the first message and serve until the last; the exit code of the process."""
+    first = pipe.read()
+    if first is None:
+        return 0
+    header, body = first
+    hello = {**header, **json.loads(body)}
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+
+        async def serve() -> None:
+            await Session(pipe, hello, loop).serve()
+
+        runner.run(serve())
+    return 0

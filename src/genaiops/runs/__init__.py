@@ -1,0 +1,38 @@
+"""One flow over one dataset: mapping, hosts, retries, the run record."""
+
+from genaiops.runs._events import OnEvent, RunEvent
+from genaiops.runs._find import find_run, list_runs, make_run_id
+from genaiops.runs._host_client import HostClient, HostSetup, PlanHandle, error_from_json
+from genaiops.runs._mapping import InputShape, Lookup, RowMapping, plan_mapping
+from genaiops.runs._outcome_lines import read_outcomes
+from genaiops.runs._record import FailureKind, RowCounts, RunRecord
+from genaiops.runs._run import resume_run, run_batch, run_batches
+from genaiops.runs._setup import host_setup, open_request
+from genaiops.runs._spec import FlowRequest, RunSpec
+
+__all__ = [
+    "FailureKind",
+    "FlowRequest",
+    "HostClient",
+    "HostSetup",
+    "InputShape",
+    "Lookup",
+    "OnEvent",
+    "PlanHandle",
+    "RowCounts",
+    "RowMapping",
+    "RunEvent",
+    "RunRecord",
+    "RunSpec",
+    "error_from_json",
+    "find_run",
+    "host_setup",
+    "list_runs",
+    "make_run_id",
+    "open_request",
+    "plan_mapping",
+    "read_outcomes",
+    "resume_run",
+    "run_batch",
+    "run_batches",
+]

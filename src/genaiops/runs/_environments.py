@@ -1,0 +1,257 @@
+"""An interpreter for a flow: this one when it has what the flow needs, else an environment made for it, and kept.
+
+The packages of prompt flow are left out, because this package stands in for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genaiops import errors
+from genaiops.errors import SettingsError
+from genaiops.runs._lock import FolderLock
+from genaiops.runs._spec import FlowRequest
+from genaiops.settings import Settings, state_folder
+
+if TYPE_CHECKING:
+    from genaiops.runs._setup import FlowSource
+
+_log = logging.getLogger(__name__)
+_STANDS_IN_FOR = re.compile(
+    r"promptflow([-_.].*)?|promptflow[-_]?(core|devkit|tracing|tools|evals|azure)", re.IGNORECASE
+)
+_FILE_KEY = re.compile(r"^\s*python_requirements_txt\s*:\s*['\"]?([^'\"#\n]+?)['\"]?\s*(?:#.*)?$", re.MULTILINE)
+_SHOWN_LINES = 15
+_BUILD_S = 1800
+_READY = ".ready"
+RUNTIME_LIST = Path(__file__).with_name("runtime-requirements.txt")
+
+
+def host_python(request: FlowRequest, source: FlowSource, settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """The interpreter of a flow's host, and variables that it needs beside the usual ones.
+
+    Raises:
+        SettingsError: The environment that was named is none, or one cannot be built.
+    """
+    choice = str(request.environment)
+    if choice == "current":
+        return [sys.executable], {}
+    if choice != "auto":
+        python = _interpreter_in(Path(choice))
+        return [str(python)], _path_for(python)
+    file = requirements_file(source)
+    if file is None:
+        return [sys.executable], {}
+    wanted = read_requirements(file)
+    missing = unmet(wanted)
+    if not missing:
+        return [sys.executable], {}
+    _log.info("This Python lacks %s; the flow gets an environment of its own.", ", ".join(missing))
+    python = build_environment(wanted, settings, file)
+    return [str(python)], {}
+
+
+def requirements_file(source: FlowSource) -> Path | None:
+    """The requirements of a flow: those that its file names, else `requirements.txt` beside it."""
+    place = Path(source.source)
+    flow_files = [place] if place.is_file() else sorted(place.glob("flow.*.y*ml")) if place.is_dir() else []
+    for flow_file in flow_files:
+        match = _FILE_KEY.search(flow_file.read_text(encoding="utf-8", errors="replace"))
+        if match is not None and (named := flow_file.parent / match[1].strip()).is_file():
+            return named
+    beside = source.folder / "requirements.txt"
+    return beside if beside.is_file() and flow_files else None
+
+
+def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
+    """The requirements in a file and those it includes, without prompt flow's packages and pip's options."""
+    found: list[str] = []
+    text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
+    for raw in text.splitlines():
+        line = re.sub(r"(^|\s)#.*", "", raw).strip()
+        if line.startswith(("-r ", "--requirement ")):
+            other = (file.parent / line.split(maxsplit=1)[1]).resolve()
+            if other.is_file() and other not in seen:
+                found += read_requirements(other, seen | {other})
+        elif line and not line.startswith("-"):
+            name = re.split(r"[\s\[<>=!~;@]", line, maxsplit=1)[0]
+            if not _STANDS_IN_FOR.fullmatch(name):
+                found.append(line)
+    return found
+
+
+def unmet(requirements: Sequence[str]) -> list[str]:
+    """Those that this interpreter does not satisfy."""
+    if not requirements:
+        return []
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    missing = []
+    for text in requirements:
+        try:
+            wanted = Requirement(text)
+            if wanted.marker is not None and not wanted.marker.evaluate():
+                continue
+            if wanted.url is not None or not wanted.specifier.contains(version(wanted.name), prereleases=True):
+                missing.append(text)
+        except (InvalidRequirement, PackageNotFoundError):
+            missing.append(text)
+    return missing
+
+
+def build_environment(
+    requirements: Sequence[str],
+    settings: Settings,
+    file: Path,
+    *,
+    run: Callable[[list[str]], subprocess.CompletedProcess[str]] | None = None,
+) -> Path:
+    """The interpreter of a kept environment with these requirements, made when there is none.
+
+    Raises:
+        SettingsError: It cannot be built; the message ends with what the installer said.
+    """
+    run = run or _run
+    folder = state_folder(settings, "environments") / environment_key(requirements)
+    python = _python_of(folder)
+    if (folder / _READY).is_file():
+        return python
+    lock = FolderLock(folder.with_suffix(".lock"), what=f"The environment for {file}")
+    with _waiting(lock):
+        if not (folder / _READY).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            _build(folder, requirements, file, run)
+            (folder / _READY).write_text(json.dumps(list(requirements)), encoding="utf-8")
+    return python
+
+
+def environment_key(requirements: Sequence[str]) -> str:
+    """Equal for equal requirements, interpreters and versions of this package."""
+    parts = [
+        sys.version,
+        sys.prefix,
+        RUNTIME_LIST.read_text(encoding="utf-8"),
+        _package_digest(),
+        *sorted(requirements),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _build(
+    folder: Path,
+    requirements: Sequence[str],
+    file: Path,
+    run: Callable[[list[str]], subprocess.CompletedProcess[str]],
+) -> None:
+    uv = _uv()
+    make = [*uv, "venv", "--quiet", "--python", sys.executable, str(folder)] if uv else None
+    _must(run(make or [sys.executable, "-m", "venv", str(folder)]), file)
+    python = str(_python_of(folder))
+    install = [*uv, "pip", "install", "--quiet", "--python", python] if uv else None
+    install = install or [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    _must(run([*install, "-r", str(RUNTIME_LIST), *requirements]), file)
+    _copy_package(folder, python, run, file)
+
+
+def _copy_package(
+    folder: Path, python: str, run: Callable[[list[str]], subprocess.CompletedProcess[str]], file: Path
+) -> None:
+    """Our own files, without what only the outer command needs."""
+    found = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+    _must(found, file)
+    source = Path(errors.__file__).parent
+    target = Path(found.stdout.strip()) / source.name
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    del folder
+
+
+def _package_digest() -> str:
+    """Changes with the files of this package."""
+    root = Path(errors.__file__).parent
+    states = [
+        (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in root.rglob("*.py")
+    ]
+    return hashlib.sha256(repr(sorted(states)).encode()).hexdigest()
+
+
+def _uv() -> list[str]:
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    import importlib.util
+
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+
+
+def _must(done: subprocess.CompletedProcess[str], file: Path) -> None:
+    if done.returncode == 0:
+        return
+    last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
+    raise SettingsError(
+        f"The environment that the flow's requirements need cannot be built. The installer said:\n{last}\n",
+        file=file,
+        hint="Correct the requirements, or run in this Python with --environment current.",
+        kind="EnvironmentBuildError",
+    )
+
+
+def _interpreter_in(place: Path) -> Path:
+    """The interpreter that a path names: itself, or that of the environment."""
+    for candidate in (place, _python_of(place)):
+        if candidate.is_file():
+            return candidate.absolute()
+    raise SettingsError(
+        f"{str(place)!r} is no Python interpreter and no environment.",
+        hint="Give `auto`, `current`, or the folder of a virtual environment.",
+    )
+
+
+def _python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def _path_for(python: Path) -> dict[str, str]:
+    """Where a foreign interpreter finds this package, when it does not have it."""
+    found = subprocess.run(
+        [str(python), "-c", "import genaiops"], capture_output=True, text=True, timeout=60, check=False
+    )
+    return {} if found.returncode == 0 else {"PYTHONPATH": str(Path(errors.__file__).parents[1])}
+
+
+class _waiting:  # noqa: N801 - reads as a word in `with _waiting(lock)`
+    """Wait for a lock that another process holds while it builds the same environment."""
+
+    def __init__(self, lock: FolderLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        from time import monotonic, sleep
+
+        end = monotonic() + _BUILD_S
+        while True:
+            try:
+                self._lock.__enter__()
+            except SettingsError:
+                if monotonic() > end:
+                    raise
+                sleep(0.2)
+            else:
+                return
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.__exit__(None, None, None)

@@ -1,0 +1,171 @@
+"""The doors: run one flow over one dataset, several such runs side by side, or the rest of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genaiops.errors import DataError
+from genaiops.runs._batch import Batch, Surroundings
+from genaiops.runs._early_stop import Stop
+from genaiops.runs._events import OnEvent, ignore_event
+from genaiops.runs._find import find_run
+from genaiops.runs._interrupt import run_sync
+from genaiops.runs._pool import HostPool
+from genaiops.runs._record import RunRecord
+from genaiops.runs._spec import RunSpec
+from genaiops.settings import Settings
+
+if TYPE_CHECKING:
+    from genaiops.connections import ConnectionStore
+
+_SIDE_BY_SIDE = 4
+_LAST_MOMENT_S = 1.0
+
+
+def run_batch(
+    spec: RunSpec, settings: Settings, *, store: ConnectionStore | None = None, on_event: OnEvent = ignore_event
+) -> RunRecord:
+    """Run a flow over a dataset.
+
+    Every row ends as an outcome in the run's folder, failures included; a run that is stopped, or killed, can be
+    resumed. Ctrl-C gives a record with status `interrupted`.
+
+    Args:
+        spec: The flow, the data, the mapping, the limits.
+        settings: The surroundings.
+        store: Connections; by default those of the environment and of connection files.
+        on_event: Told what happens, for a progress bar.
+
+    Raises:
+        InputError: Something is wrong with what was given; nothing was started.
+        HostError: The flow's process could not be started.
+
+    Example:
+        >>> record = run_batch(RunSpec(flow="flows/web", data="data.jsonl"), load_settings())  # doctest: +SKIP
+        >>> record.rows.completed  # doctest: +SKIP
+        100
+    """
+    return run_batches([spec], settings, store=store, on_event=on_event)[0]
+
+
+def run_batches(
+    specs: Sequence[RunSpec],
+    settings: Settings,
+    *,
+    store: ConnectionStore | None = None,
+    on_event: OnEvent = ignore_event,
+    side_by_side: int = _SIDE_BY_SIDE,
+) -> list[RunRecord]:
+    """Run several specs, some of them side by side.
+
+    Runs of one flow share a host: one client and one limiter for each deployment, and results that one has kept serve
+    the others while they run.
+
+    Args:
+        specs: What to run; the records come in the same order. After Ctrl-C those that had not begun are left out.
+        side_by_side: How many runs are on their way at once.
+
+    Raises:
+        InputError: A spec is wrong. Runs that are on their way are stopped and can be resumed.
+    """
+    return _run_all([(spec, None) for spec in specs], settings, store, on_event, side_by_side)
+
+
+def resume_run(
+    run: str | Path | RunRecord,
+    settings: Settings,
+    *,
+    store: ConnectionStore | None = None,
+    on_event: OnEvent = ignore_event,
+    changes: Mapping[str, Any] | None = None,
+) -> RunRecord:
+    """Run what an earlier run left: rows without an outcome, and rows that failed.
+
+    What has completed is not run again; the record is the one that an undisturbed run would have.
+
+    Args:
+        run: The run's id, folder or record.
+        changes: Fields of the spec to change: `concurrency`, `processes`, `init` when it held a secret, ….
+
+    Raises:
+        DataError: There is no such run, or its dataset has changed.
+        SettingsError: Another process works on it.
+    """
+    record = run if isinstance(run, RunRecord) else find_run(run, settings)
+    if record.status == "completed" and not record.rows.failed:
+        return record
+    if not record.spec:
+        raise DataError(f"The run {record.id!r} does not say how to run it again.", file=record.path)
+    spec = replace(RunSpec.from_json(record.spec), **(changes or {}))
+    return _run_all([(spec, record)], settings, store, on_event, 1)[0]
+
+
+def _run_all(
+    jobs: Sequence[tuple[RunSpec, RunRecord | None]],
+    settings: Settings,
+    store: ConnectionStore | None,
+    on_event: OnEvent,
+    side_by_side: int,
+) -> list[RunRecord]:
+    if store is None:
+        from genaiops.connections import ConnectionStore
+
+        store = ConnectionStore.load(settings)
+    command = _Command(jobs, settings, store, on_event, side_by_side)
+    return run_sync(command.run, on_interrupt=command.interrupt)
+
+
+class _Command:
+    """The runs of one command."""
+
+    def __init__(
+        self,
+        jobs: Sequence[tuple[RunSpec, RunRecord | None]],
+        settings: Settings,
+        store: ConnectionStore,
+        on_event: OnEvent,
+        side_by_side: int,
+    ) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._store = store
+        self._on_event = on_event
+        self._side_by_side = max(1, side_by_side)
+        self._batches: list[Batch] = []
+        self._interrupted = False
+
+    async def run(self) -> list[RunRecord]:
+        """All runs, and the end of all hosts."""
+        pool = HostPool()
+        around = Surroundings(settings=self._settings, store=self._store, pool=pool, on_event=self._on_event)
+        gate = asyncio.Semaphore(self._side_by_side)
+        at_once = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(spec, earlier, around, gate)) for spec, earlier in self._jobs]
+            at_once = self._interrupted
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await pool.shut(at_once=at_once)
+        return [record for task in tasks if (record := task.result()) is not None]
+
+    def interrupt(self) -> None:
+        """Stop everything; what has finished is kept."""
+        self._interrupted = True
+        for batch in self._batches:
+            batch.end(Stop("interrupted", "The run was interrupted."))
+
+    async def _one(
+        self, spec: RunSpec, earlier: RunRecord | None, around: Surroundings, gate: asyncio.Semaphore
+    ) -> RunRecord | None:
+        async with gate:
+            if self._interrupted:
+                return None
+            batch = Batch(spec, around, earlier)
+            self._batches.append(batch)
+            return await batch.run()

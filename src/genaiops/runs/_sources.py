@@ -1,0 +1,266 @@
+"""Where the values of a row come from: a dataset, an earlier run, or both, joined by row number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+from genaiops.datasets import Scan, read_rows, scan
+from genaiops.errors import DataError
+from genaiops.runs._outcome_lines import LineIndex
+from genaiops.runs._record import RunRecord
+
+ALIGN_BY = "line_number"
+_SAMPLE_OUTCOMES = 200
+
+
+class SourceRow(NamedTuple):
+    """One row of one source. `folder` is where its relative paths (of images) start."""
+
+    row: int
+    values: Mapping[str, Any]
+    folder: Path | None = None
+
+
+class Source(Protocol):
+    """Rows by number, rising."""
+
+    columns: tuple[str, ...]
+
+    def rows(self) -> Iterator[SourceRow]:
+        """The rows, by number."""
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of `rows`, without reading them where that can be."""
+
+
+class DataSource:
+    """A dataset. Rows count from 0 by place, or carry their number in a column `line_number`."""
+
+    def __init__(self, path: Path, found: Scan, *, on_bad_row: Literal["stop", "skip"]) -> None:
+        self.path = path
+        self.scan = found
+        self.columns = found.columns
+        self._on_bad_row = on_bad_row
+        self._numbered = self._read_numbered() if ALIGN_BY in found.columns else None
+
+    @property
+    def is_numbered(self) -> bool:
+        """The rows carry their numbers."""
+        return self._numbered is not None
+
+    def rows(self) -> Iterator[SourceRow]:
+        """The rows, by number."""
+        if self._numbered is not None:
+            yield from self._numbered
+            return
+        for row in read_rows(self.path, on_bad_row=self._on_bad_row):
+            yield SourceRow(row.index, row.values, row.file.parent)
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers, known from the scan."""
+        if self._numbered is not None:
+            return (row.row for row in self._numbered)
+        bad = set(self.scan.bad_rows)
+        return (index for index in range(self.scan.rows + self.scan.skipped) if index not in bad)
+
+    def _read_numbered(self) -> list[SourceRow]:
+        """All rows, by the number they carry; such files come from earlier runs and are read whole."""
+        found: dict[int, SourceRow] = {}
+        for row in read_rows(self.path, on_bad_row=self._on_bad_row):
+            number = _row_number(row.values.get(ALIGN_BY))
+            if number is None or number in found:
+                problem = "comes twice" if number is not None else "is no number of a row, counted from 0"
+                raise DataError(
+                    f"The rows have a column {ALIGN_BY!r}, which says where each belongs;"
+                    f" the value {row.values.get(ALIGN_BY)!r} {problem}.",
+                    file=row.file,
+                    line=row.line,
+                    hint="Number the rows from 0, or rename the column.",
+                    kind="InputMappingError",
+                )
+            found[number] = SourceRow(number, row.values, row.file.parent)
+        return [found[number] for number in sorted(found)]
+
+
+def _row_number(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if number >= 0 and (isinstance(value, str) or number == value) else None
+
+
+class OutputsSource:
+    """The outputs of an earlier run; rows that failed there are not in it."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._index = LineIndex(record.outcomes_path, completed_only=True)
+        self.columns = (ALIGN_BY, *self._output_names())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def rows(self) -> Iterator[SourceRow]:
+        """The rows that completed, by number."""
+        for row, line in self._index.lines():
+            yield SourceRow(row, {ALIGN_BY: row, **json.loads(line)["outputs"]})
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of the rows that completed."""
+        return iter(self._index.rows)
+
+    def _output_names(self) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        for index, source_row in enumerate(self.rows()):
+            names.update(dict.fromkeys(source_row.values))
+            if index == _SAMPLE_OUTCOMES:
+                break
+        names.pop(ALIGN_BY, None)
+        return tuple(names)
+
+
+class JoinedRow(NamedTuple):
+    """One row of all sources together."""
+
+    row: int
+    sources: dict[str, Mapping[str, Any]]
+    folder: Path | None
+
+
+class Sources:
+    """All sources of a run, joined: only rows that every source has are run.
+
+    Args:
+        sources: `data`, `run.outputs`, `run.inputs`.
+        limit: At most this many rows.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], *, limit: int | None = None) -> None:
+        self._sources = dict(sources)
+        self._limit = limit
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Source to its columns."""
+        return {name: source.columns for name, source in self._sources.items()}
+
+    @property
+    def data(self) -> DataSource | None:
+        """The dataset, when there is one."""
+        found = self._sources.get("data")
+        return found if isinstance(found, DataSource) else None
+
+    def count(self) -> tuple[int, int]:
+        """How many rows will run, and how many before the last of them are left out."""
+        numbers = [source.numbers() for source in self._sources.values()]
+        run = skipped = 0
+        first = self._sources.get("data")
+        known_bad = len(first.scan.bad_rows) if isinstance(first, DataSource) else 0
+        for matched in _merge_numbers(numbers):
+            run += matched
+            skipped += not matched
+            if run == self._limit:
+                return run, skipped
+        return run, skipped + known_bad
+
+    def rows(self) -> Iterator[JoinedRow]:
+        """The rows that every source has, by number."""
+        yield from islice(_merge({name: source.rows() for name, source in self._sources.items()}), self._limit)
+
+
+def _merge(streams: Mapping[str, Iterator[SourceRow]]) -> Iterator[JoinedRow]:
+    """Walk sorted streams side by side and give the numbers that all of them have."""
+    heads: dict[str, SourceRow] = {}
+    try:
+        for name, stream in streams.items():
+            heads[name] = next(stream)
+        while True:
+            highest = max(head.row for head in heads.values())
+            if all(head.row == highest for head in heads.values()):
+                folder = next((head.folder for head in heads.values() if head.folder is not None), None)
+                yield JoinedRow(highest, {name: head.values for name, head in heads.items()}, folder)
+                highest += 1
+            for name, stream in streams.items():
+                while heads[name].row < highest:
+                    heads[name] = next(stream)
+    except StopIteration:
+        return
+
+
+def _merge_numbers(streams: list[Iterator[int]]) -> Iterator[bool]:
+    """For each number that some stream has, whether all have it; ends when every stream has."""
+    heads = [next(stream, None) for stream in streams]
+    while known := [head for head in heads if head is not None]:
+        lowest = min(known)
+        yield all(head == lowest for head in heads)
+        heads = [next(stream, None) if head == lowest else head for head, stream in zip(heads, streams, strict=True)]
+
+
+def open_sources(
+    data: str | Path | None,
+    source_run: RunRecord | None,
+    *,
+    on_bad_row: Literal["stop", "skip"],
+    limit: int | None,
+) -> Sources:
+    """Read every source once, so that nothing starts when one of them is wrong.
+
+    Raises:
+        DataError: A source cannot be read, is empty, or the sources do not fit together; a source run is not finished.
+    """
+    sources: dict[str, Source] = {}
+    if data is not None:
+        sources["data"] = _data_source(Path(data), on_bad_row, limit if source_run is None else None)
+    if source_run is not None:
+        sources.update(_run_sources(source_run))
+    _check_lengths(sources)
+    joined = Sources(sources, limit=limit)
+    if joined.count()[0] == 0:
+        raise DataError("The data and the earlier run have no row in common.", kind="InputMappingError")
+    return joined
+
+
+def _data_source(path: Path, on_bad_row: Literal["stop", "skip"], limit: int | None) -> DataSource:
+    return DataSource(path, scan(path, on_bad_row=on_bad_row, limit=limit), on_bad_row=on_bad_row)
+
+
+def _run_sources(record: RunRecord) -> dict[str, Source]:
+    if record.status not in ("completed", "failed"):
+        state = "running" if record.is_running() else "not finished"
+        raise DataError(
+            f"The run {record.id!r} is {state}; only a finished run can be used.",
+            hint=None if state == "running" else f"Finish it with --resume {record.id}.",
+            kind="InvalidRunStatusError",
+        )
+    sources: dict[str, Source] = {}
+    outputs = OutputsSource(record)
+    if len(outputs):
+        sources["run.outputs"] = outputs
+    path = record.dataset.get("path")
+    if path and Path(path).exists():
+        sources["run.inputs"] = _data_source(Path(path), "skip", None)
+    if not sources:
+        raise DataError(f"The run {record.id!r} has no completed row.", kind="EmptyInputsData")
+    return sources
+
+
+def _check_lengths(sources: Mapping[str, Source]) -> None:
+    """Datasets without row numbers are joined by place, so their lengths must agree."""
+    by_place = {
+        name: source.scan.rows + source.scan.skipped
+        for name, source in sources.items()
+        if isinstance(source, DataSource) and not source.is_numbered
+    }
+    if len(set(by_place.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in by_place.items())
+        raise DataError(
+            f"The sources have different numbers of rows and are joined by place: {listed}.",
+            hint=f"Give the rows a column {ALIGN_BY!r}, or use the dataset of the earlier run.",
+            kind="InputMappingError",
+        )
