@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.errors import InputError, suggest
 from genaiops.host._encode import encode_json
 from genaiops.host._outbox import Outbox
 from genaiops.host._pipe import ParentPipe
@@ -150,6 +151,7 @@ class Session:
         plan: Plan = opened.plan
         outcome: Outcome
         if request.get("node"):
+            _require_node(plan.flow, request["node"])
             outcome = await plan.run_node(request["node"], request["inputs"])
         elif request.get("aggregate", True):
             outcome = await plan.run_single(request["inputs"], timeout_s=request.get("timeout_s"))
@@ -177,6 +179,17 @@ class Session:
             return {}
         stats = models.stats
         return stats.to_json() if hasattr(stats, "to_json") else stats
+
+
+def _require_node(flow: Flow, name: str) -> None:
+    names = [node.name for node in flow.nodes]
+    if name not in names:
+        raise InputError(
+            f"The flow has no node {name!r}.",
+            file=flow.path,
+            hint=suggest(name, names),
+            kind="SingleNodeValidationError",
+        )
 
 
 def describe_plan(plan: Plan, limit: int) -> Message:

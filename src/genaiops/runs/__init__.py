@@ -8,11 +8,13 @@ from genaiops.runs._outcome_lines import read_outcomes
 from genaiops.runs._record import FailureKind, RowCounts, RunRecord
 from genaiops.runs._run import resume_run, run_batch, run_batches
 from genaiops.runs._setup import host_setup, open_request
+from genaiops.runs._single import FlowSession, run_row
 from genaiops.runs._spec import FlowRequest, RunSpec
 
 __all__ = [
     "FailureKind",
     "FlowRequest",
+    "FlowSession",
     "HostClient",
     "HostSetup",
     "InputShape",
@@ -35,4 +37,5 @@ __all__ = [
     "resume_run",
     "run_batch",
     "run_batches",
+    "run_row",
 ]

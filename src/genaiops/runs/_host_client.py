@@ -133,6 +133,7 @@ class HostClient:
         self._plans: dict[int, PlanHandle] = {}
         self._last_lines: list[bytes] = []
         self._has_ended = False
+        # Called with every line that is printed, whoever printed it.
         self.on_log: Callable[[bytes], None] | None = None
         self._readers = [asyncio.create_task(self._read()), asyncio.create_task(self._read_prints())]
 
@@ -335,6 +336,8 @@ class HostClient:
             plan, _, rest = line[1:].partition(_SEPARATOR)
             row_bytes, _, text = rest.partition(_SEPARATOR)
             row = row_bytes.decode("ascii", "replace")
+        if self.on_log is not None:
+            self.on_log(text)
         self._last_lines.append(text)
         if len(self._last_lines) > 2 * _LAST_LINES:
             del self._last_lines[:_LAST_LINES]
