@@ -27,6 +27,7 @@ from genaiops.prompts._model_configuration import (
     configuration_fields,
     resolve_model,
 )
+from genaiops.prompts._package_tools import PACKAGE_TOOLS, package_tools, retired_tool_hint
 from genaiops.prompts._prompty import AsyncFlow, AsyncPrompty, Flow, Prompty, load_prompty, set_flow_loader
 from genaiops.prompts._prompty_file import PromptyFile, read_prompty
 from genaiops.prompts._render import render, template_variables
@@ -41,6 +42,7 @@ from genaiops.prompts._services import (
 )
 
 __all__ = [
+    "PACKAGE_TOOLS",
     "ROLES",
     "AsyncFlow",
     "AsyncPrompty",
@@ -75,6 +77,7 @@ __all__ = [
     "load_image",
     "load_images",
     "load_prompty",
+    "package_tools",
     "parse_roles",
     "persist_images",
     "place_images",
@@ -85,6 +88,7 @@ __all__ = [
     "render_prompt",
     "reply_value",
     "resolve_model",
+    "retired_tool_hint",
     "set_default_services",
     "set_flow_loader",
     "template_variables",

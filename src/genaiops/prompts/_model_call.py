@@ -179,6 +179,7 @@ def plan_model_call(
     flavour: Flavour = "llm",
     file: str | Path | None = None,
     node: str | None = None,
+    model_from: str | None = None,
 ) -> ModelCall:
     """A model node, looked at once before the first row.
 
@@ -190,6 +191,7 @@ def plan_model_call(
         flavour: `vision` for the vision tools.
         file: The template's file, named in errors.
         node: The node, named in errors.
+        model_from: An input that also names the model; by default `deployment_name` for simulated connections.
 
     Raises:
         FlowDefinitionError: A connection of a type that is no chat model (kind `InvalidConnectionType`), an unknown
@@ -212,7 +214,7 @@ def plan_model_call(
         flavour=flavour,
         file=str(file) if file is not None else None,
         variables=variables,
-        model_from="deployment_name" if _is_simulated(connection) else None,
+        model_from=model_from or ("deployment_name" if _is_simulated(connection) else None),
     )
     if clash := sorted(variables & call.parameters):
         raise FlowDefinitionError(
