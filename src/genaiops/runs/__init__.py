@@ -10,6 +10,7 @@ from genaiops.runs._run import resume_run, run_batch, run_batches
 from genaiops.runs._setup import host_setup, open_request
 from genaiops.runs._single import FlowSession, run_row
 from genaiops.runs._spec import FlowRequest, RunSpec
+from genaiops.runs._together import RunTogether, run_together
 
 __all__ = [
     "FailureKind",
@@ -26,6 +27,7 @@ __all__ = [
     "RunEvent",
     "RunRecord",
     "RunSpec",
+    "RunTogether",
     "error_from_json",
     "find_run",
     "host_setup",
@@ -37,5 +39,6 @@ __all__ = [
     "resume_run",
     "run_batch",
     "run_batches",
+    "run_together",
     "run_row",
 ]
