@@ -56,6 +56,7 @@ _ENTRIES = (
     ),
     CommandEntry("build", f"{_ROOM}._build:build", "Ship", "Make a small container image."),
     CommandEntry("serve", f"{_ROOM}._serve:serve", "Ship", "Answer requests over HTTP."),
+    CommandEntry("endpoint", f"{_ROOM}._endpoint:endpoint", "Ship", "Prove that an endpoint answers."),
     CommandEntry("deploy", f"{_ROOM}._deploy:deploy", "Ship", "Put a use case into an environment."),
     CommandEntry("rollback", f"{_ROOM}._deploy:rollback", "Ship", "Go back to the version before."),
     CommandEntry("ab", f"{_ROOM}._ab:ab", "Ship", "Compare two versions on live traffic."),

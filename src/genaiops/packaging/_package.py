@@ -31,6 +31,7 @@ class Package:
         init: Constructor values of a class flow, as JSON.
         connections: Names of the connections that must be there where it runs.
         variables: Names of environment variables that it reads.
+        required: Those that have no value here and must be set where it runs.
         defaults: Values of declared variables that are not secret.
         requirements: `name==version` of every installed package.
         files: Everything in it.
@@ -45,6 +46,7 @@ class Package:
     init: Mapping[str, Any] = field(default_factory=dict)
     connections: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
     files: tuple[PackagedFile, ...] = ()
@@ -62,6 +64,7 @@ class Package:
             "init": dict(self.init),
             "connections": list(self.connections),
             "variables": list(self.variables),
+            "required": list(self.required),
             "defaults": dict(self.defaults),
             "requirements": list(self.requirements),
             "files": [file.to_json() for file in self.files],
@@ -111,6 +114,7 @@ def describe_package(
         init=dict(init or {}),
         connections=tuple(survey.connections()),
         variables=tuple(sorted({*values, *flow.environment_variables, *survey.variables()})),
+        required=tuple(sorted(key for key, value in values.items() if not value)),
         defaults={key: value for key, value in values.items() if value},
         requirements=tuple(requirements),
         files=tuple(sorted(files, key=lambda file: file.path)),
