@@ -108,7 +108,7 @@ def _decided(
             decision.verdict == "cannot tell" and demand.on_cannot_tell == "pass"
         )
     words = (
-        f"{pair.candidate.metric}: {pair.candidate.variant} is {_verdict_in_words(decision, margin)} than the baseline "
+        f"{pair.candidate.metric}: {pair.candidate.variant} {_verdict_in_words(decision, margin)} than the baseline "
         f"on {pair.candidate.dataset}: {number(found.candidate)} against {number(found.baseline)}, "
         f"{signed(found.difference)} ({between(found.low, found.high)}) on {found.pairs} rows"
         f"{_not_shared(pair.unpaired)}; {found.improved} better, {found.worsened} worse."
@@ -139,8 +139,8 @@ def _decided(
 
 def _verdict_in_words(decision: Decision, margin: float) -> str:
     if decision.verdict == "not worse":
-        return f"not more than {number(margin)} worse" if margin else "not worse"
-    return {"better": "better", "worse": "worse", "cannot tell": "not to be told"}[decision.verdict]
+        return f"is not more than {number(margin)} worse" if margin else "is not worse"
+    return {"better": "is better", "worse": "is worse", "cannot tell": "cannot be told"}[decision.verdict]
 
 
 def _what_would_tell(decision: Decision, found: PairedComparison, price: tuple[float | None, float | None]) -> str:

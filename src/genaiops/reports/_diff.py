@@ -4,44 +4,59 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Final, Literal, NamedTuple
 
-_WORDS: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS: Final = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 MOST_WORDS: Final = 1200
 """Beyond this a comparison word by word takes long and helps nobody."""
+LEAST_SHARED: Final = 0.35
+"""Texts that share less are shown one after the other: a patchwork of single words cannot be read."""
+
+Kind = Literal["same", "gone", "new"]
 
 
 class Piece(NamedTuple):
     """A stretch of text that both have, or that only one has."""
 
-    kind: Literal["same", "gone", "new"]
+    kind: Kind
     text: str
 
 
 def word_diff(before: str, after: str) -> list[Piece]:
     """The pieces that turn one text into the other, in reading order.
 
+    A single word that happens to be in both, between two changes, counts as changed: it reads better.
+
     Args:
         before: The baseline's text.
         after: The candidate's text.
 
     Returns:
-        Pieces; all that is not `new` makes `before`, all that is not `gone` makes `after`. Long texts are two pieces.
+        Pieces; all that is not `new` makes `before`, all that is not `gone` makes `after`.
 
     Example:
-        >>> [piece.text for piece in word_diff("a red house", "a blue house") if piece.kind != "same"]
-        ['red', 'blue']
+        >>> [piece.text for piece in word_diff("a small red house", "a small blue house") if piece.kind != "same"]
+        ['red ', 'blue ']
     """
     if before == after:
         return [Piece("same", before)] if before else []
+    whole = [piece for piece in (Piece("gone", before), Piece("new", after)) if piece.text]
     old, new = _WORDS.findall(before), _WORDS.findall(after)
     if len(old) + len(new) > 2 * MOST_WORDS:
-        return [piece for piece in (Piece("gone", before), Piece("new", after)) if piece.text]
+        return whole
+    codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    shared = sum(i2 - i1 for tag, i1, i2, *_ in codes if tag == "equal")
+    if shared < LEAST_SHARED * max(len(old), len(new)):
+        return whole
+    kept = [
+        tag == "equal" and (i2 - i1 > 1 or place in (0, len(codes) - 1)) for place, (tag, i1, i2, *_) in enumerate(codes)
+    ]
     pieces: list[Piece] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pieces.append(Piece("same", "".join(old[i1:i2])))
-        else:
-            pieces += [Piece("gone", "".join(old[i1:i2]))] if i2 > i1 else []
-            pieces += [Piece("new", "".join(new[j1:j2]))] if j2 > j1 else []
+    for same, group in groupby(zip(kept, codes, strict=True), key=lambda pair: pair[0]):
+        spans = [code for _, code in group]
+        gone = "".join(old[spans[0][1] : spans[-1][2]])
+        added = "".join(new[spans[0][3] : spans[-1][4]])
+        found = [Piece("same", gone)] if same else [Piece("gone", gone), Piece("new", added)]
+        pieces += [piece for piece in found if piece.text]
     return pieces

@@ -31,14 +31,28 @@ def number(value: Any) -> str:
     return ("−" if value < 0 and text != "0" else "") + text
 
 
+def metric(value: Any) -> str:
+    """A value in a column of them: always as many digits, so that they stand under each other.
+
+    >>> metric(0.8), metric(12), metric(-0.05)
+    ('0.800', '12.00', '−0.050')
+    """
+    if not isinstance(value, (int, float)) or not isfinite(value):
+        return "–"
+    size = abs(value)
+    digits = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
+    text = f"{size:,.{digits}f}"
+    return ("−" if value < 0 and float(text.replace(",", "")) else "") + text
+
+
 def signed(value: Any) -> str:
-    """A difference with its sign: +0.02, −0.013."""
-    return ("+" if isinstance(value, (int, float)) and value > 0 else "") + number(value)
+    """A difference with its sign: +0.020, −0.013."""
+    return ("+" if isinstance(value, (int, float)) and value > 0 else "") + metric(value)
 
 
 def between(low: Any, high: Any) -> str:
     """An interval: 0.838 to 0.979."""
-    return "–" if low is None or high is None else f"{number(low)} to {number(high)}"
+    return "–" if low is None or high is None else f"{metric(low)} to {metric(high)}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -66,14 +80,19 @@ def plural(value: int, one: str, many: str | None = None) -> str:
 
 
 def money(value: Any) -> str:
-    """Dollars: $0.84, $0.0004, unknown is an en dash."""
+    """Dollars: $0.84, $0.0004, unknown is an en dash.
+
+    >>> money(12.5), money(0.5), money(0.125), money(0.0004), money(0)
+    ('$12.50', '$0.50', '$0.125', '$0.0004', '$0')
+    """
     if not isinstance(value, (int, float)) or not isfinite(value):
         return "–"
     if value == 0:
         return "$0"
-    return (
-        f"${value:,.2f}" if abs(value) >= 1 else f"${value:.2g}" if abs(value) < 0.01 else f"${value:.3f}".rstrip("0")
-    )
+    if abs(value) < 0.01:
+        return f"${value:.2g}"
+    text = f"${value:,.2f}" if abs(value) >= 1 else f"${value:.3f}"
+    return text.removesuffix("0") if abs(value) < 1 else text
 
 
 def duration(value: Any) -> str:

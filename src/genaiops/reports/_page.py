@@ -92,6 +92,8 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "result": story.result,
         "verdict": story.verdict,
         "headline": headline(story),
+        "standing": _standing(story.verdict),
+        "reasons": _reasons(story.verdict),
         "advice": advise(story),
         "source": SOURCES.get(str(story.result.get("source"))),
         "outcomes": rows,
@@ -108,6 +110,21 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "words": VERDICTS,
         "links": links,
     }
+
+
+def _standing(verdict: Mapping[str, Any]) -> str:
+    checks = list(verdict.get("checks") or ())
+    counts = {name: sum(check.get("result") == name for check in checks) for name in ("failed", "passed", "not judged")}
+    told = [f"{number} {name}" for name, number in counts.items() if number]
+    who = f" Judged: {verdict['candidate']}." if verdict.get("candidate") else ""
+    return f"Of {formats.plural(len(checks), 'check')}, {', '.join(told)}.{who}"
+
+
+def _reasons(verdict: Mapping[str, Any]) -> list[str]:
+    """What failed; of a gate that passed, what should be known although it did."""
+    checks = list(verdict.get("checks") or ())
+    failed = [str(check.get("words")) for check in checks if check.get("result") == "failed"]
+    return failed or [str(reason) for reason in verdict.get("reasons") or ()]
 
 
 def _static_row(story: Story, row: Row) -> dict[str, Any]:
@@ -175,7 +192,19 @@ def _template() -> Any:
     environment = Environment(
         loader=BaseLoader(), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    names = ("number", "signed", "between", "percent", "count", "plural", "money", "duration", "p_value", "value_text")
+    names = (
+        "number",
+        "metric",
+        "signed",
+        "between",
+        "percent",
+        "count",
+        "plural",
+        "money",
+        "duration",
+        "p_value",
+        "value_text",
+    )
     environment.filters.update({name: getattr(formats, name) for name in names})
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.

@@ -208,11 +208,14 @@ class _Reader:
         self.columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self.found: dict[tuple[str, int], Row] = {}
         self.total = 0
-        self.directions = {
-            f"{score.get('evaluator')}.{name}": bool(form.get("higher_is_better", True))
+        forms = [
+            (f"{score.get('evaluator')}.{name}", form)
             for score in result.get("scores", ())
             for name, form in score.get("metrics", {}).items()
-        }
+        ]
+        rates = {name: bool(form.get("higher_is_better", True)) for name, form in forms if form.get("kind") == "rate"}
+        # Graded scores move a little on every row: where rows pass or fail, that is what tells.
+        self.telling = rates or {name: bool(form.get("higher_is_better", True)) for name, form in forms}
 
     def rows(self) -> list[Row]:
         runs = sorted(self.result.get("runs", ()), key=lambda run: (not run.get("is_baseline"), run.get("repeat") or 0))
@@ -222,7 +225,7 @@ class _Reader:
         self.total = len(seen)
         baseline = next((label(run) for run in runs if run.get("is_baseline")), None)
         for row in self.found.values():
-            row.change = _change(row, baseline, self.directions)
+            row.change = _change(row, baseline, self.telling)
         datasets = list(dict.fromkeys(str(run.get("dataset")) for run in self.result.get("runs", ())))
         place = {name: index for index, name in enumerate(datasets)}
         return sorted(self.found.values(), key=lambda row: (place[row.dataset], row.number))
@@ -299,17 +302,20 @@ def _change(row: Row, baseline: str | None, directions: Mapping[str, bool]) -> s
     before = row.cells.get(baseline) if baseline else None
     if before is not None and len(cells) > 1:
         signs = {
-            (after > known) == directions.get(name, True)
+            (after > known) == directions[name]
             for cell in cells
             if cell is not before
             for name, after in cell.scores.items()
-            if after is not None and (known := before.scores.get(name)) is not None and after != known
+            if name in directions
+            and after is not None
+            and (known := before.scores.get(name)) is not None
+            and after != known
         }
         if signs:
             return "worse" if False in signs else "better"
         if any(cell.outputs != before.outputs for cell in cells):
             return "changed"
-    if any(score == (0 if directions.get(name, True) else 1) for cell in cells for name, score in cell.scores.items()):
+    if any(cell.scores.get(name) == (0 if up else 1) for cell in cells for name, up in directions.items()):
         return "missed"
     return "same"
 

@@ -137,7 +137,7 @@ def cost_quality_chart(
     """
     show = cost_text if callable(cost_text) else number
     shown = sorted(points, key=lambda point: point.cost)
-    width, height, left, right, top, bottom = 640, 340, 64, 24, 20, 52
+    width, height, left, right, top, bottom = 640, 360, 60, 24, 46, 52
     across = scale_over([0.0, *(point.cost for point in shown)], low=0.0)
     up = scale_over([each for point in shown for each in (point.quality, point.low, point.high)])
 
@@ -155,7 +155,7 @@ def cost_quality_chart(
         parts.append(_label(number(tick), left - 8, y(tick) + 4, anchor="end"))
     parts += [_label(str(show(tick)), x(tick), height - bottom + 18) for tick in across.ticks]
     parts.append(_label(cost_name, (left + width - right) / 2, height - 10, strong=True))
-    parts.append(_label(quality_name, 14, (top + height - bottom) / 2, strong=True, turned=True))
+    parts.append(_label(quality_name, left, 24, anchor="start", strong=True))
     front = [point for point in shown if point.on_frontier]
     if len(front) > 1:
         line = " ".join(f"{x(point.cost)},{y(point.quality)}" for point in front)
@@ -202,17 +202,25 @@ def _point(point: Point, at: float, y: object, edge: float) -> str:
         parts.append(_tag("rect", x=at - 5.5, y=place - 5.5, width=11, height=11, class_=f"point {tone}", fill=ink))
     else:
         parts.append(_tag("circle", cx=at, cy=place, r=6, class_=f"point {tone}", fill=ink))
-    beside = at + 11 if at < edge - 130 else at - 11
+    # Below and right of the point, away from the frontier, which rises to the right; left of it near the edge.
     name = point.name + (" (default)" if point.is_baseline else "")
-    parts.append(_label(name, beside, place - 9, anchor="start" if beside > at else "end", strong=True))
+    fits = at + 14 + 7.2 * len(name) < edge
+    parts.append(
+        _label(
+            name,
+            at + 12 if fits else at - 12,
+            place + (18 if fits else -10),
+            anchor="start" if fits else "end",
+            strong=True,
+        )
+    )
     return "".join(parts)
 
 
-def _label(text: str, x: float, y: float, *, anchor: str = "middle", strong: bool = False, turned: bool = False) -> str:
-    turn = {"transform": f"rotate(-90 {x} {y})"} if turned else {}
+def _label(text: str, x: float, y: float, *, anchor: str = "middle", strong: bool = False) -> str:
     return _tag(
         "text", text, x=x, y=y, text_anchor=anchor, class_="label strong" if strong else "label",
-        fill="#59616b", font_weight="600" if strong else "400", **turn,
+        fill="#59616b", font_weight="600" if strong else "400",
     )  # fmt: skip
 
 
@@ -234,7 +242,7 @@ def _tag(name: str, content: str = "", **attributes: object) -> str:
 
 def _ticks(start: float, end: float) -> tuple[float, ...]:
     """Three to six round numbers between two ends."""
-    rough = (end - start) / 4
+    rough = (end - start) / 5
     size = 10.0 ** floor(log10(rough))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough * 0.999)
     first = floor(start / step + 0.999) * step

@@ -121,7 +121,7 @@
         const scores = data.scores.map((name, at) => make("span", {}, make("i", {}, `${name.split(".").pop()} `), make("b", {}, figure(cell[2][at]))));
         const outputs = cell[1] === 0 ? before[1] : cell[1];
         const error = cell[3] ? make("p", { className: "error" }, make("b", {}, cell[3][0]), cell[3][1] ? ` in ${cell[3][1]}` : "", `: ${cell[3][2]}`) : null;
-        return make("div", { className: "column" }, make("h3", {}, data.variants[place], place === base ? make("span", { className: "tag" }, "default") : null),
+        return make("div", { className: "column" }, make("h3", {}, `${data.variants[place]} `, place === base ? make("span", { className: "tag" }, "default") : null),
           make("p", { className: "scores" }, scores, make("span", {}, make("i", {}, "time "), seconds(cell[4])), cell[5] ? make("span", {}, make("i", {}, "tokens "), String(cell[5])) : null,
             cell[7] > 1 ? make("span", {}, make("i", {}, "mean of "), String(cell[7])) : null),
           error, values(outputs, other && other[0] === 0 ? other[1] : null), nodes(cell, other));
@@ -165,7 +165,7 @@
       view.open.add(found);
       view.page = Math.floor(chosen().indexOf(found) / PAGE);
       draw();
-      byId(rowId(found)).scrollIntoView();
+      byId(rowId(found)).scrollIntoView({ behavior: "instant", block: "center" });
     }
 
     byId("static-rows").remove();
@@ -181,23 +181,39 @@
     jump();
   }
 
-  // Word by word: the longest common run of words, by the classic table; long texts are shown whole, one after the other.
+  // Word by word, by the longest common run of words. A lone common word between two changes counts as changed, and
+  // texts with little in common are shown one after the other: a patchwork of single words cannot be read.
   function diff(before, after) {
-    const words = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) || [];
+    const words = (text) => text.match(/[\p{L}\p{N}_]+\s*|[^\s\p{L}\p{N}_]\s*|\s+/gu) || [];
     const old = words(before), now = words(after), box = document.createDocumentFragment();
     const add = (tag, text) => { if (text) box.append(tag ? make(tag, {}, text) : text); };
-    if (old.length * now.length > 1e6) { add("del", before); add("ins", after); return box; }
+    const whole = () => { add("del", before); add("ins", after); return box; };
+    if (old.length * now.length > 1e6) return whole();
     const width = now.length + 1, table = new Uint16Array((old.length + 1) * width);
     for (let i = old.length - 1; i >= 0; i--) for (let j = now.length - 1; j >= 0; j--)
       table[i * width + j] = old[i] === now[j] ? table[(i + 1) * width + j + 1] + 1 : Math.max(table[(i + 1) * width + j], table[i * width + j + 1]);
-    let i = 0, j = 0, kind = "", run = "";
-    const put = (tag, text) => { if (tag !== kind) { add(kind, run); kind = tag; run = ""; } run += text; };
-    while (i < old.length || j < now.length) {
-      if (i < old.length && j < now.length && old[i] === now[j]) { put("", old[i]); i++; j++; }
-      else if (i < old.length && (j >= now.length || table[(i + 1) * width + j] >= table[i * width + j + 1])) put("del", old[i++]);
-      else put("ins", now[j++]);
+    if (table[0] < 0.35 * Math.max(old.length, now.length)) return whole();
+    const runs = [];
+    const put = (same, gone, added) => {
+      let run = runs[runs.length - 1];
+      if (!run || run.same !== same) runs.push(run = { same, gone: [], added: [] });
+      run.gone.push(...gone); run.added.push(...added);
+    };
+    for (let i = 0, j = 0; i < old.length || j < now.length;) {
+      if (i < old.length && j < now.length && old[i] === now[j]) { put(true, [old[i++]], [now[j++]]); }
+      else if (i < old.length && (j >= now.length || table[(i + 1) * width + j] >= table[i * width + j + 1])) put(false, [old[i++]], []);
+      else put(false, [], [now[j++]]);
     }
-    add(kind, run);
+    const merged = [];
+    runs.forEach((run, at) => {
+      const same = run.same && (run.gone.length > 1 || at === 0 || at === runs.length - 1), last = merged[merged.length - 1];
+      if (last && !last.same && !same) { last.gone.push(...run.gone); last.added.push(...run.added); }
+      else merged.push({ same, gone: [...run.gone], added: [...run.added] });
+    });
+    for (const run of merged) {
+      if (run.same) add("", run.gone.join(""));
+      else { add("del", run.gone.join("")); add("ins", run.added.join("")); }
+    }
     return box;
   }
 })();
