@@ -1,0 +1,268 @@
+"""Hosts that die, rows that hang, processes that are killed: nothing finished is lost, nothing else fails with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genaiops.errors import HostError, SettingsError
+from genaiops.runs import RunRecord, RunSpec, resume_run, run_batch
+from genaiops.settings import Settings
+from tests.runs.conftest import DOUBLE, FlowMaker, kinds, outputs
+
+Run = Callable[..., RunRecord]
+MakeRows = Callable[..., Path]
+
+# Notes each row it runs in a file, and takes a moment for it.
+NOTING = """
+import os, time
+
+@tool
+def work(x: int) -> int:
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(f"{x}\\n")
+    time.sleep(float(os.environ.get("NAP", "0.02")))
+    return 2 * x
+"""
+
+DRIVER = """
+import sys
+from pathlib import Path
+from genaiops.runs import RunSpec, run_batch
+from genaiops.settings import load_settings
+
+flow, data, state, concurrency = sys.argv[1:]
+record = run_batch(
+    RunSpec(flow=flow, data=data, name="the-run", concurrency=int(concurrency)), load_settings(),
+    on_event=lambda event: print(event.kind, event.completed, flush=True),
+)
+sys.exit(record.exit_code)
+"""
+
+
+def start_run(flow: Path, data: Path, settings: Settings, notes: Path, concurrency: int = 4) -> subprocess.Popen[bytes]:
+    environ = {**settings.environ, "NOTES": str(notes)}
+    command = [sys.executable, "-c", DRIVER, str(flow), str(data), str(settings.state), str(concurrency)]
+    return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, cwd=flow.parent)
+
+
+def wait_for_rows(notes: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        if notes.is_file() and len(notes.read_text().split()) >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not get that far")
+
+
+def with_notes(settings: Settings, notes: Path, **more: str) -> Settings:
+    import dataclasses
+
+    return dataclasses.replace(settings, environ={**settings.environ, "NOTES": str(notes), **more})
+
+
+@pytest.mark.parametrize("rows_before", [1, 30, 90])
+def test_a_killed_run_resumes_and_runs_nothing_twice_that_had_finished(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path, rows_before: int
+) -> None:
+    flow, data, notes = make_flow(NOTING), make_rows(100), tmp_path / "notes"
+    process = start_run(flow, data, settings, notes)
+    wait_for_rows(notes, rows_before, process)
+
+    process.kill()
+    process.wait()
+    path = settings.state / "runs" / "the-run"
+    finished = {json.loads(line)["row"] for line in (path / "outcomes.jsonl").read_bytes().split(b"\n")[:-1]}
+    time.sleep(0.3)  # the host notices that its parent is gone
+    ran_before = len(notes.read_text().split())
+    killed = RunRecord.load(path)
+    record = resume_run("the-run", with_notes(settings, notes))
+
+    assert (killed.status, killed.is_running()) == ("running", False)
+    assert (record.status, record.rows.completed, record.rows.total) == ("completed", 100, 100)
+    assert outputs(record) == {row: 2 * row for row in range(100)}
+    again = [int(word) for word in notes.read_text().split()[ran_before:]]
+    assert finished.isdisjoint(again)
+    assert sorted(finished | set(again)) == list(range(100))
+    # What was in flight, or had just finished and was not written down yet, is all that may run twice.
+    assert ran_before - len(finished) <= 4 * 4
+
+
+def test_ctrl_c_ends_within_two_seconds_and_can_be_resumed(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    flow, data, notes = make_flow(NOTING), make_rows(100), tmp_path / "notes"
+    slow = with_notes(settings, notes, NAP="5")
+    process = start_run(flow, data, slow, notes)
+    wait_for_rows(notes, 1, process)
+
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code = process.wait(timeout=10)
+    took = time.monotonic() - started
+
+    assert code == 130
+    assert took < 2.0
+    stopped = RunRecord.load(settings.state / "runs" / "the-run")
+    assert stopped.status == "interrupted"
+    assert resume_run(stopped, with_notes(settings, notes, NAP="0")).rows.completed == 100
+
+
+def test_a_host_that_is_killed_costs_no_row(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    code = NOTING + '    if x == 20 and not os.path.exists("killed"): open("killed", "w"); os.kill(os.getpid(), 9)\n'
+    flow, data = make_flow(code.replace("    return 2 * x\n", "") + "    return 2 * x\n"), make_rows(60)
+
+    record = run_batch(RunSpec(flow=flow, data=data), with_notes(settings, tmp_path / "notes"))
+
+    assert record.status == "completed"
+    assert outputs(record) == {row: 2 * row for row in range(60)}
+    assert record.hosts["rows_retried"] >= 1
+
+
+def test_a_row_that_ends_its_process_fails_alone(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
+    code = "import os\n@tool\ndef work(x: int) -> int:\n    if x in (3, 31): os._exit(9)\n    return 2 * x\n"
+
+    record = run(make_flow(code), make_rows(40))
+
+    assert kinds(record) == {3: "ProcessCrashError", 31: "ProcessCrashError"}
+    assert len(outputs(record)) == 38
+    assert (record.status, record.exit_code) == ("failed", 1)
+
+
+def test_a_row_that_hangs_is_given_up_and_the_others_go_on(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
+    code = (
+        "import time\n@tool\ndef work(x: int) -> int:\n    while x == 5: pass\n    time.sleep(0.01)\n    return 2 * x\n"
+    )
+
+    started = time.monotonic()
+    record = run(make_flow(code), make_rows(60), row_timeout_s=1.0)
+
+    assert kinds(record) == {5: "LineExecutionTimeoutError"}
+    assert len(outputs(record)) == 59
+    assert time.monotonic() - started < 15
+
+
+def test_an_async_row_that_waits_for_ever_is_cancelled(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
+    code = """
+    import asyncio
+    @tool
+    async def work(x: int) -> int:
+        await asyncio.sleep(60 if x == 1 else 0.01)
+        return 2 * x
+    """
+
+    record = run(make_flow(code), make_rows(10), row_timeout_s=0.5)
+
+    assert kinds(record) == {1: "LineExecutionTimeoutError"}
+    assert record.hosts["started"] == 1
+
+
+def test_a_run_whose_time_is_over_fails_what_is_left_and_keeps_what_finished(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run, settings: Settings
+) -> None:
+    code = "import time\n@tool\ndef work(x: int) -> int:\n    time.sleep(0 if x < 3 else 30)\n    return 2 * x\n"
+
+    record = run(make_flow(code), make_rows(40), timeout_s=3.0, concurrency=2)
+
+    assert outputs(record) == {0: 0, 1: 2, 2: 4}
+    assert set(kinds(record).values()) == {"BatchExecutionTimeoutError"}
+    assert record.rows.failed == 37
+    assert (record.status, record.stopped["reason"] if record.stopped else None) == ("failed", "timeout")
+
+
+def test_a_torn_last_line_is_dropped_and_its_row_runs_again(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run, settings: Settings
+) -> None:
+    record = run(make_flow(DOUBLE), make_rows(10))
+    lines = record.outcomes_path.read_bytes().splitlines(keepends=True)
+    record.outcomes_path.write_bytes(b"".join(lines[:6]) + lines[6][:40])
+    (record.path / "run.json").write_text(
+        (record.path / "run.json").read_text().replace('"status": "completed"', '"status": "running"')
+    )
+
+    again = resume_run(record.id, settings)
+
+    assert outputs(again) == {row: 2 * row for row in range(10)}
+    assert again.rows == record.rows
+    assert len(again.outcomes_path.read_bytes().splitlines()) == 10
+
+
+def test_failed_rows_run_again_on_resume_and_the_latest_outcome_counts(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run, settings: Settings
+) -> None:
+    code = "import os\n@tool\ndef work(x: int) -> int:\n    if x % 3 == 0 and not os.path.exists('ok'): 1 / 0\n    return x\n"
+    flow = make_flow(code)
+    first = run(flow, make_rows(9))
+    (flow / "ok").touch()
+
+    second = resume_run(first.id, settings)
+
+    assert (first.rows.failed, first.status) == (3, "failed")
+    assert (second.rows.failed, second.rows.completed, second.status) == (0, 9, "completed")
+    assert [item["row"] for item in second.outcomes()] == list(range(9))
+    assert second.failures == ()
+
+
+def test_a_second_process_is_refused_while_the_first_works(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    process = start_run(make_flow(NOTING), make_rows(500), settings, notes, concurrency=1)
+    try:
+        wait_for_rows(notes, 2, process)
+
+        with pytest.raises(SettingsError, match="in use by another process"):
+            resume_run("the-run", with_notes(settings, notes))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_host_that_cannot_load_dies_with_its_last_words(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
+    flow = make_flow("import os, sys\nprint('last words', flush=True)\nos._exit(3)\n" + DOUBLE)
+
+    with pytest.raises(HostError, match="last words"):
+        run(flow, make_rows(3))
+
+
+def test_a_host_that_always_dies_ends_the_run(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
+    code = "import os\n@tool\ndef work(x: int) -> int:\n    os._exit(9)\n"
+
+    record = run(make_flow(code), make_rows(400), concurrency=1)
+
+    assert record.status == "failed"
+    assert record.stopped is not None
+    assert record.stopped["reason"] == "host-dies"
+
+
+def test_no_process_is_left_behind(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    flow = make_flow("import os\n@tool\ndef work(x: int) -> int:\n    return os.getpid()\n")
+
+    record = run_batch(RunSpec(flow=flow, data=make_rows(50), processes=2), settings)
+
+    pids = set(outputs(record).values())
+    assert len(pids) <= 2
+    assert not any(_is_alive(pid) for pid in pids)
+    assert threading.active_count() == 1
+
+
+def _is_alive(pid: Any) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
