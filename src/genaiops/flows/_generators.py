@@ -44,9 +44,14 @@ class AsyncGeneratorProxy(AsyncIterator[Any]):
             await close()
 
 
+# Asked by exact type: the abstract classes behind these make `isinstance` slow, and every value of a row is asked.
+PROXIES = frozenset({GeneratorProxy, AsyncGeneratorProxy})
+_NEVER_ITERATORS = frozenset({dict, list, tuple, set}) | PROXIES
+
+
 def watched(value: Any) -> Any:
     """`value`, or a proxy when it is an iterator."""
-    if isinstance(value, GeneratorProxy | AsyncGeneratorProxy):
+    if type(value) in _NEVER_ITERATORS:
         return value
     if isinstance(value, Iterator):
         return GeneratorProxy(value)

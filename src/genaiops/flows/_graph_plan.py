@@ -11,7 +11,7 @@ from genaiops.flows._aggregate import aggregate_graph
 from genaiops.flows._compile import Binding, CompiledGraph, Compiler, aggregation_references, compile_binding
 from genaiops.flows._conversion import InputConverter
 from genaiops.flows._failures import failure
-from genaiops.flows._generators import AsyncGeneratorProxy, GeneratorProxy, joined, joined_async
+from genaiops.flows._generators import PROXIES, AsyncGeneratorProxy, GeneratorProxy, joined, joined_async
 from genaiops.flows._images import image_reader, image_writer
 from genaiops.flows._model import Flow, InputDef, OutputDef
 from genaiops.flows._node_loading import NodeLoader
@@ -150,7 +150,7 @@ class GraphPlan(Plan):
                 error = failure(problem, name=self.flow.name, folder=self.flow.folder)
         nodes = row.outcomes()
         for node in nodes.values():
-            if isinstance(node.output, GeneratorProxy | AsyncGeneratorProxy) and not row.streaming:
+            if type(node.output) in PROXIES and not row.streaming:
                 node.output = recorded(node.output, self._write_image)
         return Outcome(
             call.row,
@@ -166,10 +166,9 @@ class GraphPlan(Plan):
         outputs: dict[str, Any] = {}
         for name, binding in self._outputs:
             value = row.read(binding)
-            if isinstance(value, GeneratorProxy) and not row.streaming:
+            if type(value) is GeneratorProxy and not row.streaming:
                 value = self._joined(value, binding)
-            is_stream = isinstance(value, GeneratorProxy | AsyncGeneratorProxy)
-            outputs[name] = value if is_stream else self._as_json(name, value)
+            outputs[name] = value if type(value) in PROXIES else self._as_json(name, value)
         return outputs
 
     def _joined(self, value: GeneratorProxy, binding: Binding) -> str:

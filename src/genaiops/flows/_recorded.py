@@ -8,7 +8,7 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from genaiops.flows._generators import AsyncGeneratorProxy, GeneratorProxy
+from genaiops.flows._generators import PROXIES
 
 PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 _KEY_TYPES = (str, int, float, bool, type(None))
@@ -65,7 +65,7 @@ def _other(value: Any, write_image: ImageWriter | None) -> Any:
         return value
     if isinstance(value, datetime.datetime):
         return value.isoformat() + ("" if value.tzinfo else "Z")
-    if isinstance(value, GeneratorProxy | AsyncGeneratorProxy):
+    if type(value) in PROXIES:
         return to_json_value(value.items, write_image)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)

@@ -18,7 +18,7 @@ from typing import Any
 from genaiops.errors import RowError
 from genaiops.flows._compile import Binding, CompiledCondition, CompiledGraph, CompiledNode, State
 from genaiops.flows._failures import failure
-from genaiops.flows._generators import AsyncGeneratorProxy, GeneratorProxy, watched
+from genaiops.flows._generators import PROXIES, watched
 from genaiops.flows._outcome import NodeOutcome
 from genaiops.flows._recorded import PLAIN_TYPES, ImageWriter, recorded
 from genaiops.flows._references import read_property
@@ -255,7 +255,7 @@ async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
 
 def _output(value: Any, row: GraphRow) -> Any:
     """The output as it is recorded; of a generator the items are read when the row is over."""
-    return value if isinstance(value, GeneratorProxy | AsyncGeneratorProxy) else recorded(value, row.write_image)
+    return value if type(value) in PROXIES else recorded(value, row.write_image)
 
 
 def _fail(outcome: NodeOutcome, error: BaseException, node: CompiledNode, row: GraphRow) -> None:
