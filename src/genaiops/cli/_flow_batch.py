@@ -1,0 +1,198 @@
+"""A whole dataset through a flow: progress while it runs; rows, metrics and failures when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genaiops.cli._flow_options import HOST_OPTIONS, host_settings
+from genaiops.cli._output import assignments, echo_json, money, note, one_line, say, seconds, table
+from genaiops.cli._progress import Progress
+from genaiops.cli._session import open_settings
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+
+if TYPE_CHECKING:
+    from genaiops.runs import RunEvent, RunRecord, RunSpec
+    from genaiops.settings import Settings
+
+ROWS_SHOWN = 10
+
+
+def run_dataset(source: str | None, options: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run or resume, print what came of it, and return the exit code."""
+    home = flow_home(source) if source is not None else None
+    settings = open_settings(folders=nearby_folders(home, Path.cwd()))
+    with Progress("rows", settings) as progress:
+        watch = _Watch(progress, as_json=as_json)
+        if options["resume"] is not None:
+            records = [_resume(options, settings, watch)]
+        else:
+            assert source is not None
+            records = _run(source, home, options, settings, watch)
+    if not records:
+        return 130
+    if as_json:
+        form = records[0].summary()
+        echo_json(form | ({"repeats": [record.summary() for record in records]} if len(records) > 1 else {}))
+    else:
+        for record in records:
+            _echo_record(record)
+    return max(record.exit_code for record in records)
+
+
+def _run(
+    source: str, home: Path | None, options: Mapping[str, Any], settings: Settings, watch: _Watch
+) -> list[RunRecord]:
+    from genaiops.runs import run_batches
+
+    store = open_store(settings, home)
+    spec = _spec(source, options)
+    repeats = options["repeats"] or 1
+    specs = [replace(spec, repeat=number, name=_numbered(spec.name, number, repeats)) for number in range(repeats)]
+    return run_batches(specs, settings, store=store, on_event=watch.see)
+
+
+def _numbered(name: str | None, number: int, repeats: int) -> str | None:
+    return f"{name}_{number + 1}" if name is not None and repeats > 1 else name
+
+
+def _spec(source: str, options: Mapping[str, Any]) -> RunSpec:
+    from genaiops.runs import RunSpec
+
+    fields = {
+        "limit": options["limit"],
+        "concurrency": options["concurrency"],
+        "processes": options["processes"],
+        "row_timeout_s": options["timeout"],
+        "on_bad_row": options["on_bad_row"],
+        "max_failed": options["max_failed"],
+        "name": options["name"],
+        "max_calls": options["max_calls"],
+        "budget_usd": options["budget_usd"],
+    }
+    return RunSpec(
+        flow=source,
+        data=options["data"],
+        mapping=assignments(options["mapping"], option="--map"),
+        source_run=options["source_run"],
+        **host_settings(**{key: options[key] for key in HOST_OPTIONS}),
+        **{key: value for key, value in fields.items() if value is not None},
+    )
+
+
+def _resume(options: Mapping[str, Any], settings: Settings, watch: _Watch) -> RunRecord:
+    from genaiops.runs import find_run, resume_run
+
+    earlier = find_run(options["resume"], settings)
+    source = str(earlier.spec.get("flow") or "")
+    home = flow_home(source) if source else None
+    changes = {
+        key: options[key]
+        for key in ("concurrency", "processes", "max_failed", "max_calls", "budget_usd")
+        if options[key]
+    }
+    if options["timeout"] is not None:
+        changes["row_timeout_s"] = options["timeout"]
+    return resume_run(earlier, settings, store=open_store(settings, home), on_event=watch.see, changes=changes)
+
+
+class _Watch:
+    """Shows what runs tell; several runs add up."""
+
+    def __init__(self, progress: Progress, *, as_json: bool) -> None:
+        self._progress = progress
+        self._as_json = as_json
+        self._latest: dict[str, RunEvent] = {}
+
+    def see(self, event: RunEvent) -> None:
+        """Take one event."""
+        if event.kind == "warning":
+            say("warning", event.message, color="yellow")
+            return
+        if event.kind == "started" and not self._as_json:
+            note(f"run {event.run}: {event.total} rows, in {event.message}")
+        self._latest[event.run] = event
+        events = self._latest.values()
+        failed = sum(each.failed for each in events)
+        done = sum(each.completed for each in events) + failed
+        self._progress.at(done, sum(each.total for each in events), f"{failed} failed" if failed else "")
+
+
+def _echo_record(record: RunRecord) -> None:
+    _echo_rows(record)
+    if record.metrics:
+        click.echo()
+        table(("metric", "value"), [(name, one_line(value)) for name, value in record.metrics.items()])
+    if record.failures:
+        click.echo()
+        _echo_failures(record)
+    click.echo()
+    click.echo(_sum_line(record))
+    click.echo(f"record: {record.path}")
+    if record.status == "interrupted":
+        click.echo(f"resume: genaiops flow run --resume {record.id}")
+
+
+def _echo_rows(record: RunRecord) -> None:
+    """The first rows, as a table of their outputs."""
+    shown: list[dict[str, Any]] = []
+    for outcome in record.outcomes():
+        shown.append(outcome)
+        if len(shown) == ROWS_SHOWN:
+            break
+    if not shown:
+        return
+    names = list(dict.fromkeys(name for outcome in shown for name in outcome.get("outputs") or {}))[:4]
+    rows = [
+        (
+            str(outcome["row"]),
+            outcome["status"],
+            *(one_line((outcome.get("outputs") or {}).get(name, ""), 50) for name in names),
+        )
+        for outcome in shown
+    ]
+    click.echo()
+    table(("row", "status", *names), rows)
+    rest = record.rows.completed + record.rows.failed - len(shown)
+    if rest > 0:
+        click.echo(f"… and {rest} more rows in {record.outcomes_path}")
+
+
+def _echo_failures(record: RunRecord) -> None:
+    """Failures by kind: how many, the first of each, where to look."""
+    failed = record.rows.failed
+    click.echo(f"{failed} of {failed + record.rows.completed} rows failed:")
+    for failure in record.failures:
+        where = f" at {failure.file}:{failure.line}" if failure.file and failure.line else ""
+        node = f" in node {failure.node}" if failure.node else ""
+        row = f"; first in row {failure.row}" if failure.row is not None else ""
+        click.echo(f"  {failure.count} × {failure.kind}{node}{where}{row}: {one_line(failure.message, 300)}")
+        if failure.hint:
+            click.echo(f"    hint: {failure.hint}")
+    click.echo(f'look at: {record.outcomes_path} ("status": "failed"), {record.path / "logs.txt"}')
+
+
+def _sum_line(record: RunRecord) -> str:
+    rows = record.rows
+    facts = [f"{record.status}: {rows.completed} completed, {rows.failed} failed"]
+    if rows.skipped:
+        facts.append(f"{rows.skipped} skipped")
+    facts.append(seconds(record.duration_s))
+    if record.model_calls:
+        facts.append(f"{record.model_calls} model calls")
+    if record.kept:
+        facts.append(f"{record.kept} node results kept from before")
+    tokens = record.tokens.get("input", 0) + record.tokens.get("output", 0)
+    if tokens:
+        facts.append(f"{tokens} tokens")
+    if record.cost_usd is not None:
+        facts.append(money(record.cost_usd))
+    if record.simulated:
+        facts.append("SIMULATED model replies")
+    if record.stopped:
+        facts.append(str(record.stopped.get("message") or record.stopped.get("reason")))
+    return ", ".join(facts)

@@ -1,0 +1,111 @@
+"""One row through a flow, from the words of the command line to what a person or a machine reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genaiops.cli._flow_options import HOST_OPTIONS, host_settings, read_inputs
+from genaiops.cli._flow_outcome import echo_outcome, failed_json, one_row_json
+from genaiops.cli._output import echo_error, echo_json, say
+from genaiops.cli._session import open_settings
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.errors import FlowDefinitionError, GenaiopsError, InputError, suggest
+
+if TYPE_CHECKING:
+    from genaiops.flows import Finding
+    from genaiops.runs import FlowSession
+    from genaiops.settings import Settings
+
+
+def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run one row, print it, and return the exit code: 0, 1 for a row that failed, 2 when nothing was started."""
+    settings = open_settings(folders=nearby_folders(flow_home(source), Path.cwd()))
+    try:
+        outcome = _run(source, options, settings, as_json=as_json)
+    except GenaiopsError as error:
+        if as_json:
+            echo_json(failed_json(source, error.to_json()))
+        echo_error(error)
+        if isinstance(error, FlowDefinitionError):
+            _echo_other_mistakes(source, error)
+        return error.exit_code
+    if as_json:
+        echo_json(one_row_json(source, outcome, outcome.get("metrics") or {}))
+    else:
+        echo_outcome(outcome, outcome.get("metrics") or {})
+    return 0 if outcome["status"] == "completed" else 1
+
+
+def _run(source: str, options: Mapping[str, Any], settings: Settings, *, as_json: bool) -> dict[str, Any]:
+    from genaiops.runs import FlowRequest, FlowSession
+
+    inputs = read_inputs(options["inputs"], options["inputs_file"])
+    request = FlowRequest(flow=source, **host_settings(**{key: options[key] for key in HOST_OPTIONS}))
+    store = open_store(settings, flow_home(source))
+    with FlowSession(request, settings, store=store, on_log=_echo_print, timeout_s=options["timeout"]) as session:
+        _warn(session, inputs, is_node=options["node"] is not None)
+        _refuse_missing(session, inputs, is_node=options["node"] is not None)
+        return session.run(inputs, node=options["node"])
+
+
+def _echo_print(text: str) -> None:
+    """What the flow's code prints: to standard error, so that standard output holds the result alone."""
+    click.echo(text, err=True)
+
+
+def _warn(session: FlowSession, inputs: Mapping[str, Any], *, is_node: bool) -> None:
+    for finding in session.about.get("warnings") or ():
+        where = f"{finding['file']}:{finding['line']}: " if finding.get("line") else ""
+        hint = f" {finding['hint']}" if finding.get("hint") else ""
+        say("warning", f"{where}{finding['message']}{hint}", color="yellow")
+    known = session.about.get("inputs") or {}
+    if is_node or session.about.get("takes_any"):
+        return
+    for name in inputs:
+        if name not in known:
+            say("warning", f"the flow has no input {name!r}. {suggest(name, known)}", color="yellow")
+
+
+def _refuse_missing(session: FlowSession, inputs: Mapping[str, Any], *, is_node: bool) -> None:
+    """Say which inputs are missing before anything runs.
+
+    Raises:
+        InputError: Inputs without a default were not given.
+    """
+    if is_node or (not inputs and session.about["flow"]["kind"] != "graph"):
+        # Flex flows and prompties fall back on their sample.
+        return
+    shape = session.about.get("inputs") or {}
+    history = (session.about.get("chat") or (None, None))[1]
+    missing = [
+        name for name, item in shape.items() if not item["has_default"] and name not in inputs and name != history
+    ]
+    if missing:
+        given = [name for name in inputs if name not in shape]
+        raise InputError(
+            f"The flow needs {', '.join(map(repr, missing))}, which nobody gave.",
+            file=session.about["flow"]["path"],
+            hint=suggest(missing[0], given) if given else f"Give --input {missing[0]}=VALUE.",
+            kind="InputNotFound",
+        )
+
+
+def _echo_other_mistakes(source: str, told: GenaiopsError) -> None:
+    """A flow that cannot be loaded may have more mistakes than the first: name them all."""
+    from genaiops.flows import check_flow
+
+    def is_told(finding: Finding) -> bool:
+        same_file = (
+            finding.file is not None and told.file is not None and Path(finding.file).name == Path(told.file).name
+        )
+        return finding.severity != "error" or (same_file and finding.line == told.line)
+
+    others = [finding for finding in check_flow(source) if not is_told(finding)]
+    for finding in others:
+        where = f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
+        hint = f" {finding.hint}" if finding.hint else ""
+        click.echo(f"  also: {where}{finding.message}{hint}", err=True)
