@@ -41,6 +41,8 @@ def main(_: Sequence[str]) -> int:
         return 0
     hello = {**first[0], **json.loads(first[1])}
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         code = _run(hello, pipe)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told

@@ -20,8 +20,20 @@ _HOME = "opt/python"
 _LEFT_OUT = frozenset({"test", "tests", "idlelib", "turtledemo", "ensurepip", "lib2to3", "site-packages", "tkinter"})
 _LIBRARY = re.compile(r"(?:=>\s*)?(/\S+)\s+\(0x[0-9a-f]+\)")
 _CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-# Loaded by name at run time, so that `ldd` does not show them: name resolution.
-_BY_NAME = ("libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
+# Not needed by Python itself: name resolution, which is loaded by name, and what compiled wheels may expect of every
+# Linux (the list of the manylinux policy that concerns glibc and the compilers' run-time libraries).
+_BY_NAME = (
+    "libnss_dns.so.2",
+    "libnss_files.so.2",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "libutil.so.1",
+    "libm.so.6",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+)
 
 
 def base_from_this_python(layout: Layout, architecture: str) -> BaseImage:
@@ -38,7 +50,8 @@ def base_from_this_python(layout: Layout, architecture: str) -> BaseImage:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     entries = _entries(version)
     layer = write_layer(entries, layout.blobs, comment=f"Python {sys.version.split()[0]} and the libraries it needs")
-    config = {"Env": [f"PATH=/{_HOME}/bin:/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"]}
+    environment = [f"PATH=/{_HOME}/bin:/usr/local/bin:/usr/bin:/bin", f"LD_LIBRARY_PATH=/{_HOME}/lib", "LANG=C.UTF-8"]
+    config = {"Env": environment}
     return BaseImage("this-python", None, (layer,), architecture, f"/{_HOME}/bin/python{version}", version, config)
 
 
@@ -52,7 +65,7 @@ def _entries(version: str) -> list[Entry]:
             files[f"{_HOME}/lib/python{version}/{'/'.join(parts)}"] = (path.resolve(), 0o644)
     entries = [Entry(place, source, mode) for place, (source, mode) in files.items()]
     binaries = [binary, *(path for path, _ in files.values() if path.suffix == ".so")]
-    entries += [Entry(str(path).lstrip("/"), path.resolve(), 0o755) for path in _libraries(binaries)]
+    entries += [Entry(_place(path), path.resolve(), 0o755) for path in _libraries(binaries)]
     certificates = next((Path(path) for path in _CERTIFICATES if Path(path).is_file()), None)
     if certificates is not None:
         entries.append(Entry("etc/ssl/certs/ca-certificates.crt", certificates.resolve()))
@@ -65,6 +78,13 @@ def _entries(version: str) -> list[Entry]:
         Entry(f"{_HOME}/bin/python3", b"", link=f"python{version}"),
         Entry("usr/bin/python3", b"", link=f"/{_HOME}/bin/python{version}"),
     ]
+
+
+def _place(library: Path) -> str:
+    """System libraries keep their place; those of this Python's own installation come to it in the image."""
+    if library.resolve().is_relative_to(Path(sys.base_prefix).resolve()):
+        return f"{_HOME}/lib/{library.name}"
+    return str(library).lstrip("/")
 
 
 def _libraries(binaries: list[Path]) -> list[Path]:
@@ -81,5 +101,4 @@ def _libraries(binaries: list[Path]) -> list[Path]:
     found = {Path(match) for match in _LIBRARY.findall(shown)}
     for library in list(found):
         found.update(path for name in _BY_NAME if (path := library.parent / name).is_file())
-    prefix = Path(sys.base_prefix).resolve()
-    return sorted(path for path in found if not path.resolve().is_relative_to(prefix / "lib" / "python3"))
+    return sorted(found)
