@@ -105,7 +105,9 @@ class Workspace:
         )
 
     async def close(self) -> None:
-        """Let go of clients."""
+        """Write down what is kept, and let go of clients."""
+        if self._kept is not None:
+            self._kept.close()
         if self._models is not None:
             await self._models.aclose()
 
