@@ -103,6 +103,7 @@ class Models:
         today: Callable[[], str] = lambda: time.strftime("%Y-%m-%d"),
     ) -> None:
         self.mode = mode
+        self.recording_path = recording
         self.stats = ModelStats()
         self._redactor = redactor or Redactor()
         self._clock = clock
