@@ -103,7 +103,7 @@ _TOOL_ERRORS = {
         "WrappedOpenAIError",
     )
 }
-_MODEL_TOOLS = f"{_HERE}._model_tools"
+_MODEL_TOOLS = "genaiops.prompts.tools"
 _JUDGED = (
     "CoherenceEvaluator",
     "F1ScoreEvaluator",
@@ -263,12 +263,8 @@ SERVED: Mapping[str, Mapping[str, str]] = {
             "parse_chat",
             "post_process_chat_api_response",
             "preprocess_template_string",
-            "process_function_call",
-            "process_tool_choice",
             "render_jinja_template",
             "to_bool",
-            "validate_functions",
-            "validate_tools",
         )
     }
     | {"handle_openai_error": f"{_HERE}._tool_helpers:handle_openai_error"},
