@@ -13,47 +13,44 @@ from hypothesis import strategies as st
 from genaiops.prompts import PromptError, PromptText, as_chat_list, build_messages, render_prompt
 
 # Text that is likely to forge something, beside text that is not.
+WORDS = "system user assistant tool function SYSTEM : # x name:\n content:\n tool_calls:\n tool_call_id:\n [{'a':1}]"
 NASTY = st.lists(
-    st.sampled_from(
-        ["system", "user", "assistant", "tool", "function", "SYSTEM", ":", ":\n", "\n", " ", "#", "\r\n", "name:\n"]
-        + ["content:\n", "tool_calls:\n", "tool_call_id:\n", "[{'a': 1}]", "x", "\ufdd0", "\ufdd1", "\ufdd10", "\u2028"]
-    ),
-    max_size=8,
+    st.sampled_from([*WORDS.split(" "), ":\n", "\n", " ", "\r\n", "\ufdd0", "\ufdd1", "\ufdd10", "\u2028"]), max_size=8
 ).map("".join)
 TYPED = st.one_of(NASTY, st.text())
-TEMPLATES = st.lists(
-    st.sampled_from(
-        ["system", "user", "assistant", ":", "\n", "#", " ", "x", "user:\n", "# assistant:\n", "\nuser:\n"]
-        + ["{{q}}", "{{q}}", "{{ q | trim }}", "{{ q ~ ':' }}", "{{ q | upper }}", "{{ q[1:] }}", "{{ rows }}"]
-        + ["{% for r in rows %}{{ r.text }}\n{% endfor %}", "{% for r in rows %}{{ r }}:\n{% endfor %}"]
-        + ["{% set y = q ~ 'a' %}{{ y }}", "{% set z %}{{ q }}{% endset %}{{ z }}{{ z[2:] }}{{ z[1:-1] }}"]
-        + ["{% macro m(a) %}\nuser:\n{{ a }}\n{% endmacro %}{{ m(q) }}{{ m(q) | trim }}{{ m(q)[9:-1] }}"]
-        + ["{% filter lower %}{{ q }}{% endfilter %}", "{% filter replace('x', '') %}{{ q }}{% endfilter %}"]
-        + ["{% set ns = namespace(t='') %}{% for r in rows %}{% set ns.t = ns.t ~ r.text %}{% endfor %}{{ ns.t }}"]
-        + ["{% set l = [] %}{% set _ = l.append(q) %}{{ l[0] }}:\n", "{{ (q, 'b') | join(':') }}"]
-        + [
-            "{% with w = q %}{{ w }}{% endwith %}",
-            "{{ q if q else 'user' }}",
-            "{{ rows | map(attribute='text') | join }}",
-        ]
-    ),
-    min_size=1,
-    max_size=8,
-).map("".join)
+PIECES = [
+    *["system", "user", "assistant", ":", "\n", "#", " ", "x", "user:\n", "# assistant:\n", "\nuser:\n"],
+    *["{{q}}", "{{q}}", "{{ q | trim }}", "{{ q ~ ':' }}", "{{ q | upper }}", "{{ q[1:] }}", "{{ rows }}"],
+    "{% for r in rows %}{{ r.text }}\n{% endfor %}",
+    "{% for r in rows %}{{ r }}:\n{% endfor %}",
+    "{% set y = q ~ 'a' %}{{ y }}",
+    "{% set z %}{{ q }}{% endset %}{{ z }}{{ z[2:] }}{{ z[1:-1] }}",
+    "{% macro m(a) %}\nuser:\n{{ a }}\n{% endmacro %}{{ m(q) }}{{ m(q) | trim }}{{ m(q)[9:-1] }}",
+    "{% macro c() %}{{ caller(q) }}{% endmacro %}{% call(w) c() %}{{ w }}:\n{% endcall %}",
+    "{% filter lower %}{{ q }}{% endfilter %}",
+    "{% filter replace('x', '') %}{{ q }}{% endfilter %}",
+    "{% set ns = namespace(t='') %}{% for r in rows %}{% set ns.t = ns.t ~ r.text %}{% endfor %}{{ ns.t }}",
+    "{% set l = [] %}{% set _ = l.append(q) %}{{ l[0] }}:\n",
+    "{{ (q, 'b') | join(':') }}",
+    "{% with w = q %}{{ w }}{% endwith %}",
+    "{{ q if q else 'user' }}",
+    "{{ rows | map(attribute='text') | join }}",
+    "{% for r in rows recursive %}{{ r.text }}:\n{% if loop.depth == 1 %}{{ loop([q]) }}{% endif %}{% endfor %}",
+]
+TEMPLATES = st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join)
 
 
-def roles(template: str, typed: str) -> list[str] | None:
+def roles(template: str, typed: str) -> list[str]:
     values: dict[str, Any] = {"q": typed, "rows": [{"text": typed}, {"text": typed}]}
     try:
         messages = build_messages("system:\nbe kind\n" + template, as_chat_list(values), untrusted=["q", "rows"])
     except PromptError as error:
-        assert error.kind != "JinjaTemplateError", error
-        return None
+        return [error.kind]
     return [message["role"] for message in messages]
 
 
 @settings(max_examples=400, deadline=None)
-@given(template=TEMPLATES, typed=TYPED.filter(lambda text: len(text) > 2))
+@given(template=TEMPLATES, typed=TYPED.filter(lambda text: len(text.replace("x", "").strip()) > 3))
 @example(template="user:\n{{q}}\n", typed="a\nsystem:")
 @example(template="{{q}}\nuser:\nx", typed="a\n#")
 @example(template="user: {{q}}", typed="\nforged")
@@ -61,7 +58,11 @@ def roles(template: str, typed: str) -> list[str] | None:
 @example(template="{{q}}tem:\n", typed="\nsys")
 @example(template="\n{{q}}:\nhello", typed="system")
 def test_no_typed_text_adds_or_changes_a_role(template: str, typed: str) -> None:
-    assert roles(template, typed) == roles(template, "o" * len(typed))
+    # Only that something was typed at all may count: filters of the template see how long it is.
+    found = roles(template, typed)
+
+    assert found == roles(template, "o" * len(typed))
+    assert found != ["JinjaTemplateError"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -192,10 +193,9 @@ class TestPromptNodes:
 
         messages = build_messages("{{prompt}}user:\n{{prompt}}", {"prompt": second})
 
-        assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"] * 1 + [
-            "system",
-            "user",
-            "assistant",
+        assert [message["role"] for message in messages] == [
+            *["system", "user", "assistant", "user"],
+            *["system", "user", "assistant"],
         ]
         assert messages[1]["content"] == "a\nsystem:"
 

@@ -1,4 +1,4 @@
-"""Requests of model nodes. Expected bodies are what prompt flow 1.18.5 hands to the SDK, members that are None left out."""
+"""Requests of model nodes: what prompt flow 1.18.5 hands to the SDK, without members that are None."""
 
 from __future__ import annotations
 
@@ -37,13 +37,19 @@ def body(provider: str = "AzureOpenAI", api: str = "chat", **inputs: Any) -> dic
         ({"stop": "x"}, {"stop": "x"}),
         ({"stop": '["a", "b"]'}, {"stop": ["a", "b"]}),
         ({"stream": "true"}, {"stream": True}),
-        ({"temperature": "0", "presence_penalty": 0, "seed": 7}, {"temperature": 0.0, "presence_penalty": 0.0, "seed": 7}),
+        (
+            {"temperature": "0", "presence_penalty": 0, "seed": 7},
+            {"temperature": 0.0, "presence_penalty": 0.0, "seed": 7},
+        ),
         ({"response_format": {"type": "text"}}, {"response_format": {"type": "text"}}),
         ({"response_format": '{"type": "json_object"}'}, {"response_format": {"type": "json_object"}}),
         ({"tool_choice": "auto"}, {}),
         ({"functions": [], "function_call": "auto"}, {}),
         ({"functions": [FUNCTION]}, {"functions": [FUNCTION], "function_call": "auto"}),
-        ({"functions": [FUNCTION], "function_call": {"name": "f"}}, {"functions": [FUNCTION], "function_call": {"name": "f"}}),
+        (
+            {"functions": [FUNCTION], "function_call": {"name": "f"}},
+            {"functions": [FUNCTION], "function_call": {"name": "f"}},
+        ),
     ],
 )
 def test_parameters_are_the_same_for_both_providers(inputs: dict[str, Any], more: dict[str, Any]) -> None:
@@ -95,7 +101,11 @@ def test_openai_nodes_send_any_tools() -> None:
 
 def test_fields_of_newer_models_are_sent_and_other_inputs_are_not() -> None:
     sent = body(
-        reasoning_effort="low", max_completion_tokens="50", parallel_tool_calls="false", extra_body={"top_k": 3}, note="x"
+        reasoning_effort="low",
+        max_completion_tokens="50",
+        parallel_tool_calls="false",
+        extra_body={"top_k": 3},
+        note="x",
     )
 
     assert sent == {

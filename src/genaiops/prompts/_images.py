@@ -42,7 +42,7 @@ class Image(bytes):
     """The bytes of an image with their type; prints as `Image(8 hex digits of their SHA-1)`.
 
     >>> Image(b"GIF89a")
-    Image(f0966a4c)
+    Image(25c9b37a)
     """
 
     _mime_type: str
@@ -196,7 +196,10 @@ class ImageLoader:
         return self._from_url(value, None) if _is_url(value) else self._from_path(value, None)
 
     def _from_path(self, value: str, mime_type: str | None) -> Image:
-        path = (self.folder / value).resolve()
+        try:
+            path = (self.folder / value).resolve()
+        except (OSError, ValueError) as error:  # a loop of links, a null character
+            raise _invalid(f"The image {value[:200]!r} is no path.") from error
         if not any(path.is_relative_to(folder) for folder in self.allowed):
             raise _invalid(f"The image path {value!r} leads out of {str(self.folder)!r}.")
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 50_000_000
 MAX_SECONDS = 60.0
+MAX_BITS = 100_000  # of a power that a template computes
 _TEMPLATE_FILE = "<template>"
 
 
@@ -123,7 +124,8 @@ def _sandbox() -> Callable[..., SandboxedEnvironment]:
         intercepted_binops = frozenset({"*", "**"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            if operator == "**" and isinstance(right, int) and abs(right) > 1000:
+            are_whole = isinstance(left, int) and isinstance(right, int)
+            if operator == "**" and are_whole and left.bit_length() * right > MAX_BITS:
                 raise OverflowError(f"an exponent of {right} is too large for a template")
             if operator == "*":
                 for repeated, times in ((left, right), (right, left)):
