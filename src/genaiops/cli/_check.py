@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WRONG_INPUT = 2
 _SHOWN_HINT = "  hint: "
+_FLOW_FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 
 
 @click.command()
@@ -112,6 +113,29 @@ def check_one_flow(
     return check_flow(flow, connections=store, environ=environ, chosen=chosen, replaced=replaced)
 
 
+def check_data(flow: str, data: Path, mapping: dict[str, str]) -> list[Finding]:
+    """Findings of a mapping against the columns of a dataset and the inputs of a flow that loads."""
+    from genaiops.datasets import columns
+    from genaiops.errors import GenaiopsError
+    from genaiops.flows import Finding, check_mapping, load_flow
+
+    try:
+        inputs = load_flow(flow).inputs
+        names = columns(data).names
+    except GenaiopsError as error:
+        return [
+            Finding(
+                severity="error",
+                code=error.kind,
+                message=error.message,
+                file=error.file,
+                line=error.line,
+                hint=error.hint,
+            )
+        ]
+    return check_mapping(mapping, inputs, file=data, columns=names)
+
+
 def echo_findings(findings: list[Finding]) -> None:
     """Findings for a person, and their number."""
     for finding in findings:
@@ -128,8 +152,7 @@ def echo_findings(findings: list[Finding]) -> None:
 
 
 def _is_flow(folder: Path) -> bool:
-    names = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
-    return any((folder / name).is_file() for name in names)
+    return any((folder / name).is_file() for name in _FLOW_FILES)
 
 
 def _use_cases(path: Path, file: str | None) -> Iterator[Path]:
@@ -166,6 +189,8 @@ def _connection_values(flow: str | Path, settings: Settings) -> list[dict[str, A
     from genaiops.flows import survey_flow
 
     path = Path(flow)
+    if path.is_dir():
+        path = next((path / name for name in _FLOW_FILES if (path / name).is_file()), path)
     if not path.is_file():
         return []
     store = open_store(settings, flow_home(flow))

@@ -9,8 +9,9 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._flow_chat import chat
+from genaiops.cli._flow_options import SpreadCommand
 from genaiops.cli._flow_run import run
-from genaiops.cli._output import echo_json
+from genaiops.cli._output import assignments, echo_json
 
 WRONG_INPUT = 2
 
@@ -56,20 +57,31 @@ def show(source: str, variant: tuple[str, ...], as_mermaid: bool, as_json: bool)
         click.echo(draw(loaded, shutil.get_terminal_size((100, 24)).columns))
 
 
-@flow.command("check")
+@flow.command("check", cls=SpreadCommand)
 @click.argument("source", metavar="FLOW")
 @click.option("--variant", multiple=True, help="NODE.VARIANT that will be chosen.")
+@click.option("--data", type=click.Path(path_type=Path), help="A dataset whose columns the mapping is checked against.")
+@click.option("--map", "mapping", multiple=True, metavar="INPUT='${data.COLUMN}'", help="Where an input comes from.")
 @click.option("--connections/--no-connections", default=True, help="Look whether connections are set up.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def check_flow(context: click.Context, source: str, variant: tuple[str, ...], connections: bool, as_json: bool) -> None:
+def check_flow(
+    context: click.Context,
+    /,
+    source: str,
+    variant: tuple[str, ...],
+    data: Path | None,
+    mapping: tuple[str, ...],
+    connections: bool,
+    as_json: bool,
+) -> None:
     """Find every mistake of one flow without running it. Exit code 2 when there is one.
 
     \b
     Example:
-      genaiops flow check ./web_classification
+      genaiops flow check ./web_classification --data rows.jsonl --map url='${data.url}'
     """
-    from genaiops.cli._check import check_one_flow, echo_findings
+    from genaiops.cli._check import check_data, check_one_flow, echo_findings
     from genaiops.cli._flow_options import chosen_variants
     from genaiops.cli._session import open_settings
     from genaiops.cli._surroundings import flow_home, nearby_folders
@@ -79,6 +91,10 @@ def check_flow(context: click.Context, source: str, variant: tuple[str, ...], co
     findings = check_one_flow(
         source, settings, with_connections=connections, chosen=chosen if isinstance(chosen, dict) else None
     )
+    if data is not None:
+        findings += check_data(source, data, assignments(mapping, option="--map"))
+    elif mapping:
+        raise click.UsageError("--map needs --data FILE.", context)
     if as_json:
         echo_json({"schema_version": 1, "findings": [finding.to_json() for finding in findings]})
     else:

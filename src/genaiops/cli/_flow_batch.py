@@ -10,31 +10,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings
+from genaiops.cli._flow_outcome import error_json
 from genaiops.cli._output import assignments, echo_json, money, note, one_line, say, seconds, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.errors import GenaiopsError, Interrupted
 
 if TYPE_CHECKING:
     from genaiops.runs import RunEvent, RunRecord, RunSpec
     from genaiops.settings import Settings
 
 ROWS_SHOWN = 10
+INTERRUPTED = Interrupted.exit_code
 
 
 def run_dataset(source: str | None, options: Mapping[str, Any], *, as_json: bool) -> int:
     """Run or resume, print what came of it, and return the exit code."""
     home = flow_home(source) if source is not None else None
     settings = open_settings(folders=nearby_folders(home, Path.cwd()))
-    with Progress("rows", settings) as progress:
-        watch = _Watch(progress, as_json=as_json)
-        if options["resume"] is not None:
-            records = [_resume(options, settings, watch)]
-        else:
-            assert source is not None
-            records = _run(source, home, options, settings, watch)
+    try:
+        with Progress("rows", settings) as progress:
+            watch = _Watch(progress, as_json=as_json)
+            if options["resume"] is not None:
+                records = [_resume(options, settings, watch)]
+            else:
+                assert source is not None
+                records = _run(source, home, options, settings, watch)
+    except GenaiopsError as error:
+        if as_json:
+            echo_json(_nothing_started(error))
+        raise
     if not records:
-        return 130
+        return INTERRUPTED
     if as_json:
         form = records[0].summary()
         echo_json(form | ({"repeats": [record.summary() for record in records]} if len(records) > 1 else {}))
@@ -42,6 +50,23 @@ def run_dataset(source: str | None, options: Mapping[str, Any], *, as_json: bool
         for record in records:
             _echo_record(record)
     return max(record.exit_code for record in records)
+
+
+def _nothing_started(error: GenaiopsError) -> dict[str, Any]:
+    """The JSON form of a run that was refused."""
+    return {
+        "schema_version": 1,
+        "run": None,
+        "path": None,
+        "status": "failed",
+        "rows": {"total": 0, "completed": 0, "failed": 0, "skipped": 0},
+        "metrics": {},
+        "model_calls": 0,
+        "tokens": {"input": 0, "output": 0, "cached": 0},
+        "cost_usd": None,
+        "duration_s": 0.0,
+        "error": error_json(error.to_json()),
+    }
 
 
 def _run(
@@ -151,7 +176,7 @@ def _echo_rows(record: RunRecord) -> None:
         (
             str(outcome["row"]),
             outcome["status"],
-            *(one_line((outcome.get("outputs") or {}).get(name, ""), 50) for name in names),
+            *_cells(outcome, names),
         )
         for outcome in shown
     ]
@@ -160,6 +185,13 @@ def _echo_rows(record: RunRecord) -> None:
     rest = record.rows.completed + record.rows.failed - len(shown)
     if rest > 0:
         click.echo(f"… and {rest} more rows in {record.outcomes_path}")
+
+
+def _cells(outcome: Mapping[str, Any], names: list[str]) -> list[str]:
+    """The outputs of a row; of a failed one the error, in the first column."""
+    if outcome.get("error"):
+        return [one_line(outcome["error"]["message"], 50), *[""] * (len(names) - 1)][: len(names)]
+    return [one_line((outcome.get("outputs") or {}).get(name, ""), 50) for name in names]
 
 
 def _echo_failures(record: RunRecord) -> None:

@@ -51,7 +51,8 @@ def _node_json(node: Mapping[str, Any]) -> dict[str, Any]:
         "kept": bool(node.get("kept")),
         "tokens": {"input": tokens.get("input", 0), "output": tokens.get("output", 0)},
     }
-    return form | {key: node[key] for key in ("model", "cost_usd", "retries", "error") if node.get(key) is not None}
+    more = ("model", "cost_usd", "retries", "simulated", "error")
+    return form | {key: node[key] for key in more if node.get(key) is not None}
 
 
 def echo_outcome(outcome: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -93,7 +94,7 @@ def _node_lines(name: str, node: Mapping[str, Any]) -> Iterator[str]:
     if node.get("cost_usd") is not None:
         facts.append(money(node["cost_usd"]))
     if node.get("model"):
-        facts.append(str(node["model"]))
+        facts.append(f"{node['model']}{' (SIMULATED)' if node.get('simulated') else ''}")
     if node.get("retries"):
         facts.append(f"{node['retries']} retries")
     if node.get("kept"):

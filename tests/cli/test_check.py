@@ -1,0 +1,159 @@
+"""`genaiops check`, `audit`, `connection` and `cache` as a person and a machine meet them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genaiops.cli import main
+
+FLOW = """\
+inputs: {q: {type: string}}
+outputs: {a: {type: string, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  api: chat
+  connection: aoai
+  source: {type: code, path: ask.jinja2}
+  inputs: {deployment_name: gpt-4o, q: "${inputs.q}"}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one flow whose connection nobody has set up."""
+    (tmp_path / ".genaiops").mkdir()
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "flow.dag.yaml").write_text(FLOW, encoding="utf-8")
+    (tmp_path / "f" / "ask.jinja2").write_text("user:\n{{q}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("AOAI_API_KEY", "AOAI_API_BASE", "AOAI_API_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AOAI_API_KEY", "9f8e7d6c5b4a39281706f5e4d3c2b1a0")
+    monkeypatch.setenv("AOAI_API_BASE", "https://somewhere.openai.azure.com")
+    monkeypatch.setenv("AOAI_API_VERSION", "2024-06-01")
+
+
+def test_a_connection_that_nobody_set_up_is_a_mistake(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "f", "--json"]) == 2
+
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert set(found) >= {"severity", "code", "file", "line", "message", "hint"}
+    assert (found["code"], found["line"]) == ("ConnectionNotFoundError", 7)
+    assert "AOAI_API_KEY" in found["hint"]
+
+
+def test_variables_make_the_connection(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+
+    assert main(["check", "f"]) == 0
+
+    assert "no mistakes found" in capsys.readouterr().out
+
+
+def test_all_missing_values_of_a_connection_come_at_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "name: aoai\ntype: azure_open_ai\napi_key: ${SOME_KEY}\napi_base: ${SOME_BASE}\n"
+    (project / "f" / "aoai.yaml").write_text(text, encoding="utf-8")
+
+    assert main(["check", "f"]) == 2
+
+    said = capsys.readouterr().out
+    assert "SOME_KEY" in said
+    assert "SOME_BASE" in said
+
+
+def test_a_check_without_connections_says_nothing_about_them(project: Path) -> None:
+    assert main(["check", ".", "--no-connections"]) == 0
+
+
+def test_explain_shows_values_and_their_sources_but_no_secret(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+
+    assert main(["check", "f", "--explain"]) == 0
+
+    said = capsys.readouterr().out
+    assert "somewhere.openai.azure.com" in said
+    assert "AOAI_API_BASE" in said
+    assert "9f8e7d6c5b4a39281706f5e4d3c2b1a0" not in said
+
+
+def test_a_folder_without_flows_is_an_input_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "empty").mkdir()
+
+    assert main(["check", "empty"]) == 2
+
+    assert "neither a flow nor a use case" in capsys.readouterr().err
+
+
+def test_connection_list_shows_sources_and_no_secret(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+
+    assert main(["connection", "list", "--json"]) == 0
+
+    said = capsys.readouterr().out
+    (found,) = [c for c in json.loads(said)["connections"] if c["name"] == "aoai"]
+    assert found["fields"]["api_base"]["source"].startswith("AOAI_API_BASE")
+    assert "9f8e7d6c5b4a39281706f5e4d3c2b1a0" not in said
+
+
+def test_connection_check_exits_2_when_something_is_missing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AOAI_API_KEY", "9f8e7d6c5b4a39281706f5e4d3c2b1a0")
+    monkeypatch.setenv("AOAI_API_VERSION", "2024-06-01")
+
+    assert main(["connection", "check", "aoai"]) == 2
+    assert "api_base" in capsys.readouterr().out
+    assert main(["connection", "check", "aoia"]) == 2
+    assert "'aoai'" in capsys.readouterr().err
+
+
+def test_connection_check_live_calls_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "sim.yaml").write_text("name: sim\ntype: simulated\nreply: Yes.\n", encoding="utf-8")
+
+    assert main(["connection", "check", "sim", "--live", "--model", "any"]) == 0
+
+    assert "answered in" in capsys.readouterr().out
+
+
+def test_audit_prints_a_table_and_writes_a_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", ".", "--markdown", "out/audit.md"]) == 0
+
+    assert "f/flow.dag.yaml" in capsys.readouterr().out
+    assert "# Audit of" in (project / "out" / "audit.md").read_text(encoding="utf-8")
+
+
+def test_audit_as_json_has_the_published_form(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", ".", "--json"]) == 0
+
+    form = json.loads(capsys.readouterr().out)
+    (flow,) = form["flows"]
+    keys = {"path", "kind", "verdict", "reasons", "nodes", "tools", "connections", "variables", "imports"}
+    assert set(flow) >= keys
+    assert (flow["kind"], flow["verdict"]) == ("graph", "runs")
+    assert (form["secrets"], form["use_cases"]) == ([], [])
+
+
+def test_the_cache_can_be_cleared_when_nobody_can_be_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = project / ".genaiops" / "cache"
+    kept.mkdir()
+    (kept / "x").write_text("1234", encoding="utf-8")
+
+    assert main(["cache", "info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["size_bytes"] == 4
+    assert main(["cache", "clear"]) == 2
+    assert main(["cache", "clear", "--yes"]) == 0
+    assert not kept.exists()
