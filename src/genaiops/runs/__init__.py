@@ -7,7 +7,7 @@ from genaiops.runs._mapping import InputShape, Lookup, RowMapping, plan_mapping
 from genaiops.runs._outcome_lines import read_outcomes
 from genaiops.runs._record import FailureKind, RowCounts, RunRecord
 from genaiops.runs._run import resume_run, run_batch, run_batches
-from genaiops.runs._setup import host_setup, open_request
+from genaiops.runs._setup import FlowSource, flow_source, host_setup, open_request
 from genaiops.runs._single import FlowSession, run_row
 from genaiops.runs._spec import FlowRequest, RunSpec
 from genaiops.runs._together import RunTogether, run_together
@@ -16,6 +16,7 @@ __all__ = [
     "FailureKind",
     "FlowRequest",
     "FlowSession",
+    "FlowSource",
     "HostClient",
     "HostSetup",
     "InputShape",
@@ -30,6 +31,7 @@ __all__ = [
     "RunTogether",
     "error_from_json",
     "find_run",
+    "flow_source",
     "host_setup",
     "list_runs",
     "make_run_id",
@@ -39,6 +41,6 @@ __all__ = [
     "resume_run",
     "run_batch",
     "run_batches",
-    "run_together",
     "run_row",
+    "run_together",
 ]

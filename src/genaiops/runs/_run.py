@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import DataError
-from genaiops.runs._batch import Batch, Surroundings
-from genaiops.runs._early_stop import Stop
 from genaiops.runs._events import OnEvent, ignore_event
 from genaiops.runs._find import find_run
-from genaiops.runs._interrupt import run_sync
-from genaiops.runs._pool import HostPool
 from genaiops.runs._record import RunRecord
 from genaiops.runs._spec import RunSpec
+from genaiops.runs._together import RunTogether, run_together
 from genaiops.settings import Settings
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
 
 _SIDE_BY_SIDE = 4
-_LAST_MOMENT_S = 1.0
 
 
 def run_batch(
@@ -111,61 +107,18 @@ def _run_all(
     on_event: OnEvent,
     side_by_side: int,
 ) -> list[RunRecord]:
-    if store is None:
-        from genaiops.connections import ConnectionStore
+    gate = asyncio.Semaphore(max(1, side_by_side))
 
-        store = ConnectionStore.load(settings)
-    command = _Command(jobs, settings, store, on_event, side_by_side)
-    return run_sync(command.run, on_interrupt=command.interrupt)
+    async def one(together: RunTogether, spec: RunSpec, earlier: RunRecord | None) -> RunRecord | None:
+        async with gate:
+            return await together.run(spec, earlier)
 
-
-class _Command:
-    """The runs of one command."""
-
-    def __init__(
-        self,
-        jobs: Sequence[tuple[RunSpec, RunRecord | None]],
-        settings: Settings,
-        store: ConnectionStore,
-        on_event: OnEvent,
-        side_by_side: int,
-    ) -> None:
-        self._jobs = jobs
-        self._settings = settings
-        self._store = store
-        self._on_event = on_event
-        self._side_by_side = max(1, side_by_side)
-        self._batches: list[Batch] = []
-        self._interrupted = False
-
-    async def run(self) -> list[RunRecord]:
-        """All runs, and the end of all hosts."""
-        pool = HostPool()
-        around = Surroundings(settings=self._settings, store=self._store, pool=pool, on_event=self._on_event)
-        gate = asyncio.Semaphore(self._side_by_side)
-        at_once = True
+    async def everything(together: RunTogether) -> list[RunRecord]:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._one(spec, earlier, around, gate)) for spec, earlier in self._jobs]
-            at_once = self._interrupted
+                tasks = [group.create_task(one(together, spec, earlier)) for spec, earlier in jobs]
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        finally:
-            await pool.shut(at_once=at_once)
         return [record for task in tasks if (record := task.result()) is not None]
 
-    def interrupt(self) -> None:
-        """Stop everything; what has finished is kept."""
-        self._interrupted = True
-        for batch in self._batches:
-            batch.end(Stop("interrupted", "The run was interrupted."))
-
-    async def _one(
-        self, spec: RunSpec, earlier: RunRecord | None, around: Surroundings, gate: asyncio.Semaphore
-    ) -> RunRecord | None:
-        async with gate:
-            if self._interrupted:
-                return None
-            batch = Batch(spec, around, earlier)
-            self._batches.append(batch)
-            return await batch.run()
+    return run_together(everything, settings, store=store, on_event=on_event)

@@ -68,8 +68,9 @@ class RunSpec(FlowRequest):
         limit: At most this many rows.
         concurrency: Rows in flight; by default 128 for flows that call models, else 16.
         processes: Hosts that share the rows, for Python that keeps a processor busy.
-        timeout_s: The run stops after so many seconds; rows that are not finished fail.
-        row_timeout_s: A row fails after so many seconds.
+        timeout_s: The run stops after so many seconds, rows that are not finished fail; by default
+            `PF_BATCH_TIMEOUT_SEC`, else never.
+        row_timeout_s: A row fails after so many seconds; by default `PF_LINE_TIMEOUT_SEC`, else 600; infinity is none.
         on_bad_row: `stop` refuses a dataset with a row that cannot be read; `skip` leaves such rows out, counted.
         max_failed: The share of failed rows that is still a success, a fraction.
         name: The id of the run; by default made of flow, variant, time and chance.
@@ -87,7 +88,7 @@ class RunSpec(FlowRequest):
     concurrency: int | None = None
     processes: int = 1
     timeout_s: float | None = None
-    row_timeout_s: float | None = 600.0
+    row_timeout_s: float | None = None
     on_bad_row: Literal["stop", "skip"] = "stop"
     max_failed: float = 0.0
     name: str | None = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from genaiops.runs._batch import Batch, Surroundings
+from genaiops.runs._batch import Batch
 from genaiops.runs._early_stop import Stop
 from genaiops.runs._events import OnEvent, ignore_event
 from genaiops.runs._interrupt import run_sync
 from genaiops.runs._pool import HostPool
+from genaiops.runs._prepare import Surroundings
 from genaiops.runs._record import RunRecord
 from genaiops.runs._setup import host_setup
 from genaiops.runs._spec import FlowRequest, RunSpec
