@@ -157,7 +157,8 @@ class Workspace:
         return str(connection[match[2]]) if match[2] in connection else text
 
     def _kept_results(self) -> Any:
-        folder = self._hello.get("kept")
+        # A recording must hold every reply, so none may come from what is kept.
+        folder = self._hello.get("kept") if self._hello.get("model_calls") != "record" else None
         if folder and self._kept is None:
             from genaiops.kept import KeptResults
 
