@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from genaiops.runs import FlowSession
     from genaiops.settings import Settings
 
+_WRONG_INPUTS = ("InputNotFound", "InputTypeError", "InputParseError", "InvalidImageInput", "MissingRequiredInputError")
+
 
 def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
     """Run one row, print it, and return the exit code: 0, 1 for a row that failed, 2 when nothing was started."""
@@ -37,7 +39,15 @@ def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
         echo_json(one_row_json(source, outcome, outcome.get("metrics") or {}))
     else:
         echo_outcome(outcome, outcome.get("metrics") or {})
-    return 0 if outcome["status"] == "completed" else 1
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: Mapping[str, Any]) -> int:
+    """0 completed, 1 failed, 2 for inputs that could not be read: then no node has run."""
+    if outcome["status"] == "completed":
+        return 0
+    kind = (outcome.get("error") or {}).get("kind")
+    return InputError.exit_code if kind in _WRONG_INPUTS and not outcome.get("nodes") else 1
 
 
 def _run(source: str, options: Mapping[str, Any], settings: Settings, *, as_json: bool) -> dict[str, Any]:
@@ -99,10 +109,9 @@ def _echo_other_mistakes(source: str, told: GenaiopsError) -> None:
     from genaiops.flows import check_flow
 
     def is_told(finding: Finding) -> bool:
-        same_file = (
-            finding.file is not None and told.file is not None and Path(finding.file).name == Path(told.file).name
-        )
-        return finding.severity != "error" or (same_file and finding.line == told.line)
+        names = [Path(file).name for file in (finding.file, told.file) if file is not None]
+        same_place = finding.line == told.line and len(set(names)) == 1
+        return finding.severity != "error" or same_place or finding.code in (told.kind, told.type)
 
     others = [finding for finding in check_flow(source) if not is_told(finding)]
     for finding in others:

@@ -17,6 +17,8 @@ from genaiops.errors import ConnectionSettingsError
 _log = logging.getLogger(__name__)
 _TYPE_LINE = re.compile(r"^type:[ \t]*[\"']?([\w.]+)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
 _SCHEMA_LINE = re.compile(r"^\$schema:.*Connection\.schema\.json", re.MULTILINE)
+# Says "connection" even when the type is misspelt, so that the mistake can be told.
+_FIELD_LINE = re.compile(r"^(?:api_key|api_base|base_url|endpoint|auth_mode|secrets|configs):", re.MULTILINE)
 _NAME_LINE = re.compile(r"^name:", re.MULTILINE)
 _LARGEST_BYTES = 64 * 1024
 _SUBFOLDERS = ("connections", "connection", "configs")
@@ -46,7 +48,9 @@ def _looks_like_connection(path: Path) -> bool:
     if _SCHEMA_LINE.search(text):
         return True
     found = _TYPE_LINE.search(text)
-    return found is not None and is_connection_type(found[1]) and (_NAME_LINE.search(text) is not None)
+    if found is None or _NAME_LINE.search(text) is None:
+        return False
+    return is_connection_type(found[1]) or _FIELD_LINE.search(text) is not None
 
 
 def read_connection_file(path: Path) -> Definition:

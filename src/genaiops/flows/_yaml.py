@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +73,10 @@ def parse_yaml(text: str, path: Path, *, first_line: int = 1, allow_duplicate_ke
         tree = reader.load(text)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + first_line if error.problem_mark else None
-        problem = str(error.problem or "").strip()
+        # The parser's own words quote the values, which may be secrets.
+        key = re.search(r'duplicate key "([^"]*)"', str(error.problem))
         raise FlowDefinitionError(
-            f"A key stands twice in the same mapping: {problem}.",
+            f"The key {key[1]!r} stands twice in the same mapping." if key else "A key stands twice in one mapping.",
             file=path,
             line=line,
             hint="Keep one of the two.",
