@@ -55,6 +55,7 @@ def roles(template: str, typed: str) -> list[str]:
 @example(template="{{q}}\nuser:\nx", typed="a\n#")
 @example(template="user: {{q}}", typed="\nforged")
 @example(template="{{q}}user:\n", typed="abc\n")
+@example(template="{% set z %}{{q}}{% endset %}\n{{ z[1:-1] }}\n", typed="system:")
 @example(template="{{q}}tem:\n", typed="\nsys")
 @example(template="\n{{q}}:\nhello", typed="system")
 def test_no_typed_text_adds_or_changes_a_role(template: str, typed: str) -> None:
