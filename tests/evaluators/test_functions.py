@@ -79,8 +79,8 @@ def test_a_row_wise_function_gets_what_it_takes_and_its_value_a_name(folder: Pat
     length, other, _ = eval_functions(folder / "evals")
     folders = [folder / "app"]
 
-    first = write_row_flow(folder / "made1", length, inputs=["answer", "context"], folders=folders)
-    second = write_row_flow(folder / "made2", other, inputs=["answer", "truth"], folders=folders)
+    first = write_row_flow(folder / "made1", [length], inputs=["answer", "context"], folders=folders)
+    second = write_row_flow(folder / "made2", [other], inputs=["answer", "truth"], folders=folders)
 
     assert call(first, answer="four", context="x") == {"length": 4}
     assert call(second, answer="a", truth="a") == {"same": True, "why": "because"}
@@ -103,6 +103,14 @@ def test_a_hostile_folder_name_stays_data(tmp_path: Path) -> None:
     (odd / "eval_x.py").write_text("def eval_x(a):\n    return 1\n", encoding="utf-8")
     (function,) = eval_functions(odd)
 
-    flow = write_row_flow(tmp_path / "made", function, inputs=["a"], folders=[odd])
+    flow = write_row_flow(tmp_path / "made", [function], inputs=["a"], folders=[odd])
 
     assert call(flow, a=1) == {"x": 1}
+
+
+def test_a_function_that_fails_leaves_the_others_their_scores(tmp_path: Path) -> None:
+    (tmp_path / "eval_two.py").write_text("def eval_a(x):\n    return 1 / x\ndef eval_b(x):\n    return x\n")
+
+    flow = write_row_flow(tmp_path / "made", eval_functions(tmp_path), inputs=["x"], folders=[])
+
+    assert call(flow, x=0) == {"b": 0, "__errors__": {"a": "ZeroDivisionError: division by zero"}}

@@ -9,10 +9,13 @@ from genaiops.evaluators._builtin import (
     classification_metrics,
     score_builtin,
 )
-from genaiops.evaluators._calling import call_adapter, call_contract, call_function
+from genaiops.evaluators._calling import call_adapter, call_contract, call_functions
 from genaiops.evaluators._functions import EvalFunction, eval_functions
 from genaiops.evaluators._generated import write_adapter_flow, write_contract_flow, write_entry_flow, write_row_flow
+from genaiops.evaluators._inprocess import evaluate_builtin
+from genaiops.evaluators._joined import Joined, join_rows, resolve, write_joined
 from genaiops.evaluators._numbers import as_score, flatten, link_aggregates, lower_is_better, score_columns
+from genaiops.evaluators._raw import RawEvaluation, RawRow, contract_rows, rows_of_record, settle
 from genaiops.evaluators._records import Evaluation, RowScore
 
 __all__ = [
@@ -20,23 +23,33 @@ __all__ = [
     "Builtin",
     "EvalFunction",
     "Evaluation",
+    "Joined",
+    "RawEvaluation",
+    "RawRow",
     "RowFacts",
     "RowScore",
     "as_score",
     "builtin_names",
     "call_adapter",
     "call_contract",
-    "call_function",
+    "call_functions",
     "check_builtin",
     "classification_metrics",
+    "contract_rows",
     "eval_functions",
+    "evaluate_builtin",
     "flatten",
+    "join_rows",
     "link_aggregates",
     "lower_is_better",
+    "resolve",
+    "rows_of_record",
     "score_builtin",
     "score_columns",
+    "settle",
     "write_adapter_flow",
     "write_contract_flow",
     "write_entry_flow",
+    "write_joined",
     "write_row_flow",
 ]

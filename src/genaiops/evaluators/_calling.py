@@ -14,20 +14,41 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# Stands among the outputs of a row when some functions failed and others did not.
+ERRORS = "__errors__"
 
-def call_function(file: str, name: str, folders: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Call a row-wise function with those of the values that it takes.
+
+def call_functions(
+    functions: Sequence[tuple[str, str]], folders: Sequence[str], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Call row-wise functions, each with those of the values that it takes.
 
     Args:
-        file: Where the function is defined.
-        name: Its name.
+        functions: File and name of each.
         folders: Folders that go on the import path.
         values: The mapped inputs of a row.
 
     Returns:
-        What it returned; a bare value under the function's name without `eval_`.
+        What they returned, side by side; a bare value under its function's name without `eval_`, the errors of those
+        that failed under `__errors__`.
+
+    Raises:
+        Exception: What the function raised, when none of them succeeded.
     """
-    function = _load(file, name, folders)
+    found: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    last: Exception | None = None
+    for file, name in functions:
+        try:
+            found.update(_call(_load(file, name, folders), name, values))
+        except Exception as error:  # noqa: BLE001 - one function's failure is not the others'
+            last, errors[_short_name(name)] = error, f"{type(error).__name__}: {error}"
+    if last is not None and len(errors) == len(functions):
+        raise last
+    return {**found, ERRORS: errors} if errors else found
+
+
+def _call(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     taken = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
     result = _finish(function(**{key: value for key, value in values.items() if takes_any or key in taken}))

@@ -13,18 +13,20 @@ _HEAD = '"""Written by genaiops; changes are lost."""\n\nimport json\n\n'
 _REQUIREMENTS = {"autoevals": "autoevals\n", "azure_ai_evaluation": "azure-ai-evaluation\n"}
 
 
-def write_row_flow(target: Path, function: EvalFunction, *, inputs: Sequence[str], folders: Sequence[Path]) -> Path:
-    """A flow that calls a row-wise function.
+def write_row_flow(
+    target: Path, functions: Sequence[EvalFunction], *, inputs: Sequence[str], folders: Sequence[Path]
+) -> Path:
+    """A flow that calls row-wise functions.
 
     Args:
         target: The flow's folder, which is ours.
-        function: The function.
+        functions: The functions.
         inputs: The mapped inputs, as valid names.
         folders: Folders for the import path.
     """
     constants = _constant("FOLDERS", [str(folder) for folder in folders])
-    call = f"call_function({json.dumps(str(function.file))}, {json.dumps(function.name)}, FOLDERS, {_values(inputs)})"
-    return _write(target, inputs, "call_function", constants, call)
+    constants += _constant("FUNCTIONS", [[str(function.file), function.name] for function in functions])
+    return _write(target, inputs, "call_functions", constants, f"call_functions(FUNCTIONS, FOLDERS, {_values(inputs)})")
 
 
 def write_contract_flow(target: Path, function: EvalFunction, *, workdir: Path, folders: Sequence[Path]) -> Path:

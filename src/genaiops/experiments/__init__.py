@@ -1,8 +1,31 @@
 """Variants times datasets times evaluators: read, plan, run, compare."""
 
 from genaiops.experiments._check import UseCaseCheck, check_use_case
+from genaiops.experiments._estimate import Estimate, Span, estimate_plan
+from genaiops.experiments._execute import (
+    Prepared,
+    open_connections,
+    prepare_again,
+    prepare_experiment,
+    resume_experiment,
+    run_experiment,
+)
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
+from genaiops.experiments._request import (
+    DEFAULT_FAILED_SHARE,
+    ExperimentEvent,
+    ExperimentRequest,
+    OnExperimentEvent,
+    ignore_experiment_event,
+)
+from genaiops.experiments._result import (
+    ExperimentResult,
+    find_experiment,
+    list_experiments,
+    load_result,
+    write_experiment,
+)
 from genaiops.experiments._schema import experiment_schema
 from genaiops.experiments._spec import (
     AzureSource,
@@ -15,23 +38,42 @@ from genaiops.experiments._spec import (
 )
 
 __all__ = [
+    "DEFAULT_FAILED_SHARE",
     "AzureSource",
     "Cell",
     "DatasetSpec",
+    "Estimate",
     "EvaluatorSpec",
     "Examined",
+    "ExperimentEvent",
+    "ExperimentRequest",
+    "ExperimentResult",
     "ExperimentSpec",
     "MetricRule",
+    "OnExperimentEvent",
     "Place",
     "Plan",
     "PlanKind",
     "PlanRequest",
+    "Prepared",
     "Setting",
+    "Span",
     "UseCaseCheck",
     "check_use_case",
+    "estimate_plan",
     "examine_experiment",
     "experiment_schema",
+    "find_experiment",
+    "ignore_experiment_event",
+    "list_experiments",
     "load_experiment",
+    "load_result",
+    "open_connections",
     "parse_plan",
     "plan_cells",
+    "prepare_again",
+    "prepare_experiment",
+    "resume_experiment",
+    "run_experiment",
+    "write_experiment",
 ]

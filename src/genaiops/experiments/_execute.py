@@ -1,0 +1,447 @@
+"""The whole of an experiment: check, plan, run, evaluate, compare, write."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from genaiops.errors import InputError
+from genaiops.evaluators import Evaluation, RawEvaluation, settle
+from genaiops.experiments._assemble import Finished, assemble, row_score_lines, write_row_scores
+from genaiops.experiments._budget import Budget
+from genaiops.experiments._check import UseCaseCheck, check_use_case
+from genaiops.experiments._confirm import confirm_winner
+from genaiops.experiments._estimate import Estimate, estimate_plan
+from genaiops.experiments._evaluate import Evaluations, evaluator_digest
+from genaiops.experiments._git import git_facts
+from genaiops.experiments._metrics import settle_names
+from genaiops.experiments._plan import Plan, plan_cells
+from genaiops.experiments._problems import Problems
+from genaiops.experiments._progress import Progress
+from genaiops.experiments._request import (
+    ExperimentEvent,
+    ExperimentRequest,
+    OnExperimentEvent,
+    ignore_experiment_event,
+)
+from genaiops.experiments._result import (
+    FOLDER,
+    ROW_SCORES_FILE,
+    SCHEMA_VERSION,
+    ExperimentResult,
+    write_experiment,
+)
+from genaiops.experiments._spec import ExperimentSpec
+from genaiops.experiments._tasks import (
+    EvaluationTask,
+    RunTask,
+    evaluation_spec,
+    evaluation_tasks,
+    experiment_id,
+    run_tasks,
+)
+from genaiops.flows import Finding, Flow
+from genaiops.runs import RunRecord, RunSpec, RunTogether, find_run, run_together
+from genaiops.settings import Settings, load_settings, state_folder
+
+if TYPE_CHECKING:
+    from genaiops.connections import ConnectionStore
+
+_SIDE_BY_SIDE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An experiment that is ready to be started; nothing has been paid for.
+
+    Args:
+        id: What the experiment will be called.
+        stamp: Time and chance in its names.
+        spec: The use case.
+        flow: The application.
+        plan: The cells.
+        tasks: The runs.
+        estimate: What they will take.
+        findings: Warnings to tell.
+        counts: Rows of each data file.
+    """
+
+    id: str
+    stamp: str
+    request: ExperimentRequest
+    spec: ExperimentSpec
+    flow: Flow
+    plan: Plan
+    tasks: tuple[RunTask, ...]
+    estimate: Estimate
+    findings: tuple[Finding, ...]
+    counts: Mapping[Path, int] = field(default_factory=dict)
+
+
+def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp: str | None = None) -> Prepared:
+    """Check the use case and plan its runs.
+
+    Args:
+        request: What is asked.
+        settings: The surroundings.
+        stamp: Time and chance that make names unique; given when an experiment is resumed.
+
+    Raises:
+        InputError: Whatever would make the experiment fail or mean nothing, all of it in one error.
+    """
+    checked = check_use_case(request.use_case, settings, env=request.env, file=request.file, request=request.plan)
+    _raise_errors(checked)
+    assert checked.spec is not None
+    assert checked.flow is not None
+    spec = checked.spec
+    plan = plan_cells(spec, checked.flow, request.plan)
+    stamp = stamp or f"{datetime.now():%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
+    tasks = run_tasks(spec, checked.flow, plan, request, settings, stamp=stamp)
+    counts = {path: found.rows for path, found in checked.scans.items()}
+    return Prepared(
+        id=experiment_id(spec, stamp),
+        stamp=stamp,
+        request=request,
+        spec=spec,
+        flow=checked.flow,
+        plan=plan,
+        tasks=tuple(tasks),
+        estimate=estimate_plan(spec, tasks, counts, settings),
+        findings=checked.findings,
+        counts=counts,
+    )
+
+
+def run_experiment(
+    request: ExperimentRequest | Prepared | str | Path,
+    settings: Settings | None = None,
+    *,
+    store: ConnectionStore | None = None,
+    on_event: OnExperimentEvent = ignore_experiment_event,
+    **options: Any,
+) -> ExperimentResult:
+    """Run every cell over every dataset, score the runs, compare the variants.
+
+    Args:
+        request: A use case's folder, a request, or what `prepare_experiment` made of one.
+        settings: The surroundings; by default those of the current process.
+        store: Connections; by default those of the environment, the use case and connection files.
+        on_event: Told what happens.
+        options: Fields of `ExperimentRequest`, when only a folder is given.
+
+    Raises:
+        InputError: Something is wrong with the use case; nothing was started.
+        HostError: A flow's process could not be started.
+
+    Example:
+        >>> result = run_experiment("web_classification", env="dev")  # doctest: +SKIP
+        >>> result.comparisons[0]["verdict"]  # doctest: +SKIP
+        'not worse'
+    """
+    if isinstance(request, (str, Path)):
+        request = ExperimentRequest(use_case=Path(request), **options)
+    use_case = request.spec.folder if isinstance(request, Prepared) else request.use_case
+    folder = use_case if use_case.is_dir() else use_case.parent
+    settings = settings or load_settings(cwd=folder if folder.is_dir() else None, extra_dotenv_folders=[folder])
+    prepared = request if isinstance(request, Prepared) else prepare_experiment(request, settings)
+    return _Experiment(prepared, settings, store or open_connections(prepared.spec, settings), on_event).run()
+
+
+def resume_experiment(
+    result: ExperimentResult,
+    settings: Settings,
+    *,
+    store: ConnectionStore | None = None,
+    on_event: OnExperimentEvent = ignore_experiment_event,
+    changes: Mapping[str, Any] | None = None,
+) -> ExperimentResult:
+    """Do what an earlier experiment left undone: runs, rows, evaluations.
+
+    Args:
+        result: The earlier experiment.
+        settings: The surroundings.
+        store: Connections.
+        on_event: Told what happens.
+        changes: Fields of the request to change, such as the budget.
+
+    Raises:
+        InputError: The use case has changed so that it cannot be run any more.
+    """
+    return run_experiment(prepare_again(result, settings, changes=changes), settings, store=store, on_event=on_event)
+
+
+def prepare_again(
+    result: ExperimentResult, settings: Settings, *, changes: Mapping[str, Any] | None = None
+) -> Prepared:
+    """The plan of an earlier experiment, under its own names, so that what is there is found."""
+    form = result.data.get("request")
+    stamp = result.data.get("stamp")
+    if not isinstance(form, dict) or not stamp:
+        raise InputError(f"The experiment {result.id!r} does not say how to run it again.", file=result.path)
+    request = replace(ExperimentRequest.from_json(form), **(changes or {}))
+    return prepare_experiment(request, settings, stamp=str(stamp))
+
+
+def open_connections(spec: ExperimentSpec, settings: Settings) -> ConnectionStore:
+    """The connections of a use case: declared in it, in files beside it and above it, in the environment."""
+    from genaiops.connections import ConnectionStore
+
+    folders = [spec.folder]
+    if isinstance(spec.flow, Path):
+        folders.insert(0, spec.flow if spec.flow.is_dir() else spec.flow.parent)
+    folders += [folder for folder in spec.folder.parents if folder.is_relative_to(settings.project)]
+    return ConnectionStore.load(settings, declared=spec.connections, folders=folders)
+
+
+def _raise_errors(checked: UseCaseCheck) -> None:
+    Problems(list(checked.findings)).raise_errors()
+
+
+class _Experiment:
+    """One experiment under way."""
+
+    def __init__(
+        self, prepared: Prepared, settings: Settings, store: ConnectionStore, on_event: OnExperimentEvent
+    ) -> None:
+        self._prepared = prepared
+        self._spec = prepared.spec
+        self._request = prepared.request
+        self._settings = settings
+        self._store = store
+        self._tell = on_event
+        self._folder = state_folder(settings, FOLDER) / prepared.id
+        self._finished: dict[str, Finished] = {}
+        self._raws: list[RawEvaluation] = []
+        self._digests: dict[str, str] = {}
+        self._began = monotonic()
+        self._budget = Budget(prepared.request.max_calls, prepared.request.budget_usd)
+        self._progress = Progress(on_event, self._total_rows())
+        self._interrupted = False
+        self._confirmed: list[dict[str, Any]] = []
+
+    def run(self) -> ExperimentResult:
+        """Everything, and what came of it on disk."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._base = self._first_form()
+        write_experiment(self._folder, {**self._base, "status": "running"})
+        self._tell(ExperimentEvent(kind="planned", total=self._total_rows(), name=self._prepared.id))
+        try:
+            run_together(self._work, self._settings, store=self._store, on_event=self._progress.see)
+        except BaseException:
+            write_experiment(self._folder, {**self._base, "status": "interrupted"})
+            raise
+        self._tell(ExperimentEvent(kind="comparing", name=self._prepared.id))
+        result = self._conclude()
+        self._tell(ExperimentEvent(kind="finished", name=self._prepared.id, message=result.status))
+        return result
+
+    # Running
+
+    async def _work(self, together: RunTogether) -> None:
+        evaluations = Evaluations(self._spec, self._request, self._settings, together, self._folder)
+        self._warm(together, evaluations)
+        gate = asyncio.Semaphore(1 if self._budget.is_set else _SIDE_BY_SIDE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in self._prepared.tasks:
+                    group.create_task(self._one(task, together, evaluations, gate))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        if not together.interrupted and self._spec.confirm and not self._budget.is_spent:
+            self._confirmed = await confirm_winner(self, together, evaluations)
+        self._interrupted = together.interrupted
+
+    def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:
+        """Start the hosts of evaluators while the application runs."""
+        if not self._request.evaluate:
+            return
+        flows: dict[Path, RunSpec] = {}
+        for evaluation in evaluation_tasks(self._spec, self._prepared.tasks[0]):
+            flow = evaluations.flow_of(evaluation)
+            if flow is not None:
+                flows[flow] = evaluation_spec(self._spec, evaluation, self._request, flow=flow, run=self._folder)
+        for spec in flows.values():
+            together.warm(spec)
+
+    async def _one(
+        self, task: RunTask, together: RunTogether, evaluations: Evaluations, gate: asyncio.Semaphore
+    ) -> None:
+        """One cell on one dataset, and its evaluations."""
+        async with gate:
+            record = await self.run_task(task, together)
+        if record is None:
+            return
+        self._finished[task.id] = Finished(task, record)
+        self._tell(ExperimentEvent(kind="run", name=task.id, message=record.status))
+        if together.interrupted or not self._request.evaluate:
+            return
+        for raw in await self.evaluate(task, record, evaluations):
+            self._raws.append(raw)
+
+    async def run_task(self, task: RunTask, together: RunTogether) -> RunRecord | None:
+        """Run a task, or take what an earlier attempt has finished of it."""
+        earlier = self._earlier(task)
+        if earlier is not None and earlier.status in ("completed", "failed") and not earlier.stopped:
+            self._progress.count(earlier)
+            return earlier
+        if self._budget.is_spent:
+            return None
+        spec = self._budget.limited(task.spec, left=len(self._prepared.tasks) - len(self._finished))
+        record = await together.run(spec, earlier)
+        if record is not None:
+            self._budget.spend(record)
+        return record
+
+    async def evaluate(self, task: RunTask, record: RunRecord, evaluations: Evaluations) -> list[RawEvaluation]:
+        """All evaluations of a run, side by side."""
+        wanted = evaluation_tasks(self._spec, task)
+        for evaluation in wanted:
+            self._digests.setdefault(evaluation.evaluator.name, evaluator_digest(self._spec, evaluation))
+        found = await asyncio.gather(*(evaluations.evaluate(evaluation, record) for evaluation in wanted))
+        for evaluation, raws in zip(wanted, found, strict=True):
+            for raw in raws:
+                if raw.record is not None:
+                    self._budget.spend(raw.record)
+                self._tell_evaluation(evaluation, raw)
+        return [raw for raws in found for raw in raws]
+
+    def _tell_evaluation(self, task: EvaluationTask, raw: RawEvaluation) -> None:
+        self._tell(ExperimentEvent(kind="evaluation", name=raw.id, message=raw.status))
+        if raw.status == "failed":
+            text = f"The evaluator {task.evaluator.name!r} failed on {task.run.cell.label}: {raw.error}"
+            self._tell(ExperimentEvent(kind="warning", name=raw.id, message=text))
+
+    def _earlier(self, task: RunTask) -> RunRecord | None:
+        folder = self._settings.state / "runs" / task.id
+        return find_run(folder, self._settings) if (folder / "run.json").is_file() else None
+
+    def _total_rows(self) -> int:
+        return self._prepared.estimate.rows
+
+    # Concluding
+
+    def _conclude(self) -> ExperimentResult:
+        finished = [self._finished[task.id] for task in self._prepared.tasks if task.id in self._finished]
+        order_of = {item.record.id: index for index, item in enumerate(finished)}
+        raws = sorted(self._raws, key=lambda raw: (order_of.get(str(raw.run), 0), raw.evaluator))
+        evaluations = settle_names(settle(raws))
+        found = assemble(self._spec, finished, evaluations, [node.name for node in self._prepared.flow.row_nodes])
+        facts = found.pop("facts")
+        labels = {item.record.id: item.task.cell.label for item in finished}
+        write_row_scores(self._folder / ROW_SCORES_FILE, row_score_lines(evaluations, facts, labels))
+        data = {
+            **self._base,
+            "status": self._status(finished, evaluations),
+            "runs": [item.to_json() for item in finished],
+            "evaluations": [self._evaluation_form(evaluation) for evaluation in evaluations],
+            **found,
+            "confirmation": self._confirmed,
+            "row_scores": ROW_SCORES_FILE,
+            "partial": self._budget.reason,
+            **self._totals(finished, evaluations),
+            "finished": _now(),
+        }
+        return write_experiment(self._folder, data)
+
+    def _status(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> str:
+        if self._interrupted or (len(finished) < len(self._prepared.tasks) and not self._budget.is_spent):
+            return "interrupted"
+        for item in finished:
+            record = item.record
+            ran = record.rows.completed + record.rows.failed
+            if record.status == "failed" or (ran and record.rows.failed / ran > self._request.max_failed):
+                return "failed"
+        return "failed" if any(e.status == "failed" for e in evaluations) or not finished else "completed"
+
+    def _evaluation_form(self, evaluation: Evaluation) -> dict[str, Any]:
+        rows = {
+            "total": len(evaluation.rows) + evaluation.unmatched,
+            "completed": len(evaluation.rows) - evaluation.failed,
+        }
+        return {
+            "id": evaluation.id,
+            "path": str(evaluation.path) if evaluation.path else None,
+            "evaluator": evaluation.evaluator,
+            "evaluator_digest": self._digests.get(evaluation.evaluator),
+            "run": evaluation.run,
+            "dataset": evaluation.dataset,
+            "rows": {**rows, "failed": evaluation.failed, "skipped": evaluation.unmatched},
+            "status": evaluation.status,
+            "error": evaluation.error,
+            "model_calls": evaluation.model_calls,
+            "kept": evaluation.kept,
+            "tokens": {"input": evaluation.input_tokens, "output": evaluation.output_tokens},
+            "cost_usd": evaluation.cost_usd,
+            "duration_s": round(evaluation.duration_s, 3),
+        }
+
+    def _totals(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+        records = [item.record for item in finished]
+        costs = [c for c in (*(r.cost_usd for r in records), *(e.cost_usd for e in evaluations)) if c is not None]
+        return {
+            "model_calls": sum(r.model_calls for r in records) + sum(e.model_calls for e in evaluations),
+            "kept": sum(r.kept for r in records) + sum(e.kept for e in evaluations),
+            "tokens": {
+                "input": sum(r.tokens.get("input", 0) for r in records) + sum(e.input_tokens for e in evaluations),
+                "output": sum(r.tokens.get("output", 0) for r in records) + sum(e.output_tokens for e in evaluations),
+            },
+            "cost_usd": round(sum(costs), 9) if costs else None,
+            "duration_s": round(monotonic() - self._began, 3),
+            "source": self._source(records),
+        }
+
+    def _source(self, records: Sequence[RunRecord]) -> str:
+        if self._request.model_calls == "replay":
+            return "recorded"
+        simulated = [record.simulated for record in records]
+        return "simulated" if simulated and all(simulated) else "mixed" if any(simulated) else "live"
+
+    def _first_form(self) -> dict[str, Any]:
+        prepared, spec = self._prepared, self._spec
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "id": prepared.id,
+            "stamp": prepared.stamp,
+            "experiment": spec.name,
+            "env": spec.env,
+            "build_id": self._request.build_id,
+            "stage": spec.env,
+            "created": _now(),
+            "git": git_facts(self._settings.project),
+            "use_case": str(spec.folder),
+            "file": str(spec.file),
+            "overlay": str(spec.overlay) if spec.overlay else None,
+            "flow": {"source": str(spec.flow), "kind": prepared.flow.kind, "name": prepared.flow.name},
+            "nodes": [node.name for node in prepared.flow.row_nodes],
+            "request": self._request.to_json(),
+            "plan": {**prepared.plan.to_json(), "estimate": prepared.estimate.to_json()},
+            "gate": spec.gate,
+            "findings": [finding.to_json() for finding in prepared.findings],
+            "runs": [],
+            "evaluations": [],
+            "scores": [],
+            "comparisons": [],
+            "regressions": [],
+            "winners": [],
+            "confirmation": [],
+            "noise_floor": None,
+            "verdict": {"result": "not judged", "reasons": []},
+            "reports": [],
+            "model_calls": 0,
+            "kept": 0,
+            "tokens": {"input": 0, "output": 0},
+            "cost_usd": None,
+            "duration_s": 0.0,
+            "row_scores": ROW_SCORES_FILE,
+            "source": "live",
+        }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

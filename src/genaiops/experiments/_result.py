@@ -1,0 +1,166 @@
+"""The record of an experiment and its file form, which gates and reports read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genaiops.errors import DataError, suggest
+from genaiops.settings import Settings
+
+SCHEMA_VERSION = 1
+EXPERIMENT_FILE = "experiment.json"
+ROW_SCORES_FILE = "row_scores.jsonl"
+FOLDER = "experiments"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentResult:
+    """What an experiment found; everything else stands in its files.
+
+    Args:
+        path: Its folder.
+        data: What `experiment.json` holds.
+    """
+
+    path: Path
+    data: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Unique."""
+        return str(self.data["id"])
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed` (more failed rows than allowed, an evaluator that failed) or `interrupted`."""
+        return str(self.data.get("status", "completed"))
+
+    @property
+    def runs(self) -> list[Mapping[str, Any]]:
+        """The runs, the baseline first."""
+        return list(self.data.get("runs", ()))
+
+    @property
+    def scores(self) -> list[Mapping[str, Any]]:
+        """Metrics of each evaluator on each run."""
+        return list(self.data.get("scores", ()))
+
+    @property
+    def comparisons(self) -> list[Mapping[str, Any]]:
+        """Variants against the baseline."""
+        return list(self.data.get("comparisons", ()))
+
+    @property
+    def exit_code(self) -> int:
+        """0 completed, 1 failed, 130 interrupted; a verdict is somebody else's."""
+        return {"completed": 0, "failed": 1}.get(self.status, 130)
+
+    def row_scores(self) -> Iterator[dict[str, Any]]:
+        """One line for each evaluator, run and row."""
+        file = self.path / ROW_SCORES_FILE
+        if file.is_file():
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)
+
+    def to_json(self) -> dict[str, Any]:
+        """The published form of `genaiops run --json`."""
+        return dict(self.data)
+
+    def _repr_html_(self) -> str:
+        """A table of the metrics, for notebooks."""
+        from html import escape
+
+        rows = []
+        labels = {run["id"]: run["variant_label"] for run in self.runs}
+        for score in self.scores:
+            for name, figures in score["metrics"].items():
+                cells = (labels.get(score["run"], ""), score["dataset"], score["evaluator"], name, _figure(figures))
+                rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
+        head = "".join(f"<th>{name}</th>" for name in ("variant", "dataset", "evaluator", "metric", "value"))
+        return f"<p><b>{escape(self.id)}</b>: {escape(self.status)}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _figure(figures: Mapping[str, Any]) -> str:
+    if figures.get("value") is None:
+        return "not measured"
+    value = f"{figures['value']:.4g}"
+    if figures.get("low") is None:
+        return value
+    return f"{value} [{figures['low']:.4g}, {figures['high']:.4g}]"
+
+
+def write_experiment(folder: Path, data: Mapping[str, Any]) -> ExperimentResult:
+    """Write `experiment.json`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / EXPERIMENT_FILE
+    scratch = folder / f".{EXPERIMENT_FILE}.{os.getpid()}"
+    text = json.dumps(data, ensure_ascii=False, indent=1, default=str, allow_nan=True)
+    scratch.write_text(text + "\n", encoding="utf-8")
+    scratch.replace(file)
+    return ExperimentResult(path=folder, data=data)
+
+
+def load_result(path: Path) -> ExperimentResult:
+    """Read an experiment's folder.
+
+    Raises:
+        DataError: There is no experiment in it, or its file cannot be read.
+    """
+    file = path / EXPERIMENT_FILE
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no experiment in {str(path)!r}.", file=file, kind="ExperimentNotFound") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=error.lineno) from error
+    return ExperimentResult(path=path.resolve(), data=data)
+
+
+def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
+    """The experiment that a user means: its id, the beginning of its id, its folder, or `latest`.
+
+    Raises:
+        DataError: No such experiment, or several begin so.
+    """
+    text, folder = str(name), settings.state / FOLDER
+    for place in (Path(name), folder / text):
+        if (place / EXPERIMENT_FILE).is_file():
+            return load_result(place)
+    ids = [path.name for path in _folders(settings)]
+    if text == "latest" and ids:
+        return load_result(folder / ids[0])
+    begin = [item for item in ids if item.startswith(text)]
+    if len(begin) == 1:
+        return load_result(folder / begin[0])
+    if begin:
+        raise DataError(
+            f"Several experiments begin with {text!r}: {', '.join(begin[:10])}.", hint="Give more of the id."
+        )
+    hint = suggest(text, ids) if ids else f"There are no experiments in {folder}."
+    raise DataError(f"There is no experiment {text!r}.", hint=hint, kind="ExperimentNotFound")
+
+
+def list_experiments(settings: Settings, *, limit: int | None = None) -> list[ExperimentResult]:
+    """The experiments of this project, the latest first; folders that hold none are left out."""
+    found = []
+    for path in _folders(settings):
+        try:
+            found.append(load_result(path))
+        except DataError:
+            continue
+    found.sort(key=lambda result: str(result.data.get("created", "")), reverse=True)
+    return found[:limit]
+
+
+def _folders(settings: Settings) -> list[Path]:
+    folder = settings.state / FOLDER
+    if not folder.is_dir():
+        return []
+    paths = [path for path in folder.iterdir() if (path / EXPERIMENT_FILE).is_file()]
+    return sorted(paths, key=lambda path: (path / EXPERIMENT_FILE).stat().st_mtime_ns, reverse=True)
