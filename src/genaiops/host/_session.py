@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genaiops.errors import InputError, suggest
+from genaiops.errors import GenaiopsError, InputError, suggest
 from genaiops.host._encode import encode_json
 from genaiops.host._outbox import Outbox
 from genaiops.host._pipe import ParentPipe
 from genaiops.host._rows import TICK_S, LoopRows, RowRunner, ThreadRows
 from genaiops.host._spans import SpanWriter
-from genaiops.host._workspace import Workspace, calls_models_itself, refusal
+from genaiops.host._workspace import Workspace, calls_models_itself, refusal, with_all_missing
 
 if TYPE_CHECKING:
     from genaiops.flows import Flow, Outcome, Plan
@@ -123,13 +123,11 @@ class Session:
         flow = self._workspace.load(request)
         limit = request.get("concurrency") or request["limits"][0 if self._is_wide(flow) else 1]
         services = self._workspace.services(flow, request)
-        plan = await open_plan(
-            flow,
-            services,
-            init=request.get("init"),
-            concurrency=limit,
-            streaming=bool(request.get("streaming")),
-        )
+        how = {"init": request.get("init"), "concurrency": limit, "streaming": bool(request.get("streaming"))}
+        try:
+            plan = await open_plan(flow, services, **how)
+        except GenaiopsError as error:
+            raise with_all_missing(error, flow, self._workspace.store) from error
         spans = SpanWriter(
             share=request.get("trace_share", 1.0), resource=request.get("resource") or {}, environ=os.environ
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, InputError
+from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, GenaiopsError, InputError
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore, Models, Redactor
@@ -122,6 +122,10 @@ class Workspace:
             from genaiops.compat import install_import_layer
 
             install_import_layer(self._hello.get("imports", "auto"))
+            if _has_user_code(flow):
+                from genaiops.compat import record_openai_calls
+
+                record_openai_calls()
             self._offer_services(flow)
 
     def _offer_services(self, flow: Flow) -> None:
@@ -175,6 +179,26 @@ def may_call_models(flow: Flow) -> bool:
     )
 
 
+def _has_user_code(flow: Flow) -> bool:
+    return flow.kind in ("function", "class") or any(node.type not in _MODEL_NODES for node in flow.nodes)
+
+
+def with_all_missing(error: GenaiopsError, flow: Flow, store: ConnectionStore) -> GenaiopsError:
+    """The error of a flow that cannot be opened; when connections lack values, with all that lack some.
+
+    The engine stops at the first; whoever sets variables wants to do it once.
+    """
+    if not (isinstance(error, ConnectionSettingsError) or "Connection" in error.type) or not flow.path.is_file():
+        return error
+    from genaiops.flows import survey_flow
+
+    missing = store.missing(survey_flow(flow.path, every_variant=False).connections())
+    if len(missing) < 2:
+        return error
+    error.message += "\nAll that is missing:" + "".join(f"\n  {item}" for item in missing) + "\n"
+    return error
+
+
 def calls_models_itself(flow: Flow) -> bool:
     """Whether the rows mainly wait for models, so that many may be on their way at once."""
     return flow.kind == "prompty" or (flow.kind == "graph" and may_call_models(flow))
@@ -186,8 +210,6 @@ def _text(value: Any) -> str:
 
 def refusal(error: BaseException) -> dict[str, Any]:
     """The message for a flow that cannot be opened."""
-    from genaiops.errors import GenaiopsError
-
     if not isinstance(error, GenaiopsError):
         wrapped = FlowDefinitionError(
             f"The flow cannot be opened: ({type(error).__name__}) {error}",
