@@ -27,6 +27,7 @@ def flex(body: str, yaml: str = "entry: {name}:run\n", **files: str) -> dict[str
     ("body", "inputs", "outputs"),
     [
         ("def run(x: int, y: str = 'd'):\n    return {'x': x, 'y': y}", {"x": "3"}, {"x": 3, "y": "d"}),
+        ("def run(x: int) -> dict:\n    return {'a': x}", {"x": 1}, {"a": 1}),
         ("def run(x: float) -> str:\n    return f'{x}'", {"x": "1"}, {"output": "1.0"}),
         ("async def run(x: bool):\n    return x", {"x": "TRUE"}, {"output": True}),
         ("def run(x):\n    yield x\n    yield 2", {"x": "a"}, {"output": "a2"}),

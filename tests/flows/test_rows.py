@@ -385,6 +385,17 @@ def test_a_generator_is_handed_on_to_the_next_node(write_flow: Write, run: Run) 
     assert outcome.nodes["g"].output == [1, 2, 3]
 
 
+def test_a_generator_inside_an_output_is_joined_where_a_flow_output_names_it(write_flow: Write, run: Run) -> None:
+    text = "outputs: {o: {reference: '${g.output.words}'}}\nnodes:\n" + node("g", path="g.py")
+    for prefix, suffix in (("", ""), ("async ", "\n\n@tool\nasync def run():\n    return {'words': words()}")):
+        body = f"{prefix}def words():\n    yield 'a'\n    yield 'b'\n"
+        body = HEAD + body + (suffix or "@tool\ndef run():\n    return {'words': words()}")
+
+        outcome = run(write_flow({"flow.dag.yaml": text, "g.py": body}, name=f"flow{len(prefix)}"))
+
+        assert outcome.outputs == {"o": "ab"}
+
+
 def test_an_async_generator_is_joined_too(write_flow: Write, run: Run) -> None:
     text = "outputs: {o: {reference: '${g.output}'}}\nnodes:\n" + node("g", path="g.py")
     body = tool("async def run():\n    for word in ('a', 'b'):\n        yield word")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, suggest
+from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, GenaiopsError, suggest
 from genaiops.flows._conversion import convert_value
 from genaiops.flows._failures import failure, place_in_user_code
 from genaiops.flows._flex import with_code_default
@@ -120,10 +120,10 @@ class EntryFactory:
         missing = [name for name, item in flow.init.items() if name not in given and not item.has_default]
         if missing:
             raise self._error(f"no value for {', '.join(missing)}.", hint="Give it with --init, or as sample.init.")
-        self.arguments = {name: self._argument(name, value, flow.init.get(name)) for name, value in given.items()}
         for name, item in flow.init.items():
             if name not in given and item.default not in (None, ""):
-                self.arguments[name] = self._argument(name, item.default, item)
+                given[name] = item.default
+        self.arguments = {name: self._resolved(name, value) for name, value in given.items()}
 
     def make(self) -> Any:
         """A new instance.
@@ -144,6 +144,14 @@ class EntryFactory:
                 kind="FlowEntryInitializationError",
                 type=type(error).__name__,
             ) from error
+
+    def _resolved(self, name: str, value: Any) -> Any:
+        try:
+            return self._argument(name, value, self._flow.init.get(name))
+        except GenaiopsError:
+            raise
+        except Exception as error:
+            raise self._error(f"{name}: ({type(error).__name__}) {error}") from error
 
     def _argument(self, name: str, value: Any, declared: InputDef | None) -> Any:
         if declared is None or (value is None and declared.is_optional):

@@ -11,13 +11,20 @@ from genaiops.flows._aggregate import aggregate_graph
 from genaiops.flows._compile import Binding, CompiledGraph, Compiler, aggregation_references, compile_binding
 from genaiops.flows._conversion import InputConverter
 from genaiops.flows._failures import failure
-from genaiops.flows._generators import PROXIES, AsyncGeneratorProxy, GeneratorProxy, joined, joined_async
+from genaiops.flows._generators import (
+    PROXIES,
+    AsyncGeneratorProxy,
+    GeneratorProxy,
+    joined,
+    joined_async,
+    watched,
+)
 from genaiops.flows._images import image_reader, image_writer
 from genaiops.flows._model import Flow, InputDef, OutputDef
 from genaiops.flows._node_loading import NodeLoader
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeOutcome, Outcome, Services
 from genaiops.flows._plan import Plan
-from genaiops.flows._recorded import NotJsonError, recorded, to_json_value
+from genaiops.flows._recorded import PLAIN_TYPES, NotJsonError, recorded, to_json_value
 from genaiops.flows._references import Reference
 from genaiops.flows._row import GraphRow, drive_in_thread, drive_on_loop
 from genaiops.flows._single_node import inputs_of_single_node
@@ -68,7 +75,7 @@ class GraphPlan(Plan):
             if row is not None:
                 await drive_on_loop(row, self.threads)
                 if row.error is None:
-                    await self._join_generators(row)
+                    await self._join_generators(row, call)
             outcome = self._end(call)
             root.error = outcome.error["message"] if outcome.error else None
         outcome.tokens = root.usage
@@ -114,23 +121,26 @@ class GraphPlan(Plan):
         )
         return call.graph_row
 
-    async def _join_generators(self, row: GraphRow) -> None:
-        """Join the generators among the outputs before they are read, where reading them may block or must wait."""
+    async def _join_generators(self, row: GraphRow, call: _Call) -> None:
+        """Join the generators among the outputs where reading them may block or must wait: not on this loop's time."""
         if row.streaming:
             return
-        for _, binding in self._outputs:
-            if binding.source != "node" or binding.steps:
-                continue
-            value = row.values[binding.key]
+        for name, binding in self._outputs:
             try:
-                if isinstance(value, AsyncGeneratorProxy):
-                    row.values[binding.key] = await joined_async(value)
-                elif isinstance(value, GeneratorProxy):
-                    row.values[binding.key] = await self.threads.run(joined, value)
+                value = watched(row.read(binding))
+                if type(value) is AsyncGeneratorProxy:
+                    call.joined[name] = await joined_async(value)
+                elif type(value) is GeneratorProxy:
+                    call.joined[name] = await self.threads.run(joined, value)
+            except GenaiopsError:
+                return  # a reference that leads nowhere: said when the outputs are read
             except Exception as error:  # noqa: BLE001 - a generator of the user's
-                name = self._graph.nodes[binding.key].name
-                row.error = failure(error, name=name, folder=self.flow.folder, node=name)
+                row.error = self._generator_failure(binding, error)
                 return
+
+    def _generator_failure(self, binding: Binding, error: Exception) -> dict[str, Any]:
+        name = self._graph.nodes[binding.key].name
+        return failure(error, name=name, folder=self.flow.folder, node=name)
 
     def _end(self, call: _Call) -> Outcome:
         """The outcome of a row that has been driven, as far as it came."""
@@ -145,7 +155,7 @@ class GraphPlan(Plan):
         if error is None:
             try:
                 aggregation = {key: row.read(binding) for key, binding in self._needed.items()}
-                outputs = self._read_outputs(row)
+                outputs = self._read_outputs(row, call.joined)
             except (GenaiopsError, TypeError) as problem:
                 error = failure(problem, name=self.flow.name, folder=self.flow.folder)
         nodes = row.outcomes()
@@ -162,12 +172,17 @@ class GraphPlan(Plan):
             aggregation=aggregation,
         )
 
-    def _read_outputs(self, row: GraphRow) -> dict[str, Any]:
+    def _read_outputs(self, row: GraphRow, joined_already: Mapping[str, str]) -> dict[str, Any]:
         outputs: dict[str, Any] = {}
         for name, binding in self._outputs:
+            if name in joined_already:
+                outputs[name] = joined_already[name]
+                continue
             value = row.read(binding)
-            if type(value) is GeneratorProxy and not row.streaming:
-                value = self._joined(value, binding)
+            if type(value) not in PLAIN_TYPES:
+                value = watched(value)
+                if type(value) is GeneratorProxy and not row.streaming:
+                    value = self._joined(value, binding)
             outputs[name] = value if type(value) in PROXIES else self._as_json(name, value)
         return outputs
 
@@ -175,9 +190,7 @@ class GraphPlan(Plan):
         try:
             return joined(value)
         except Exception as error:
-            name = self._graph.nodes[binding.key].name
-            form = failure(error, name=name, folder=self.flow.folder, node=name)
-            raise _Failed(form) from error
+            raise _Failed(self._generator_failure(binding, error)) from error
 
     def _as_json(self, name: str, value: Any) -> Any:
         try:
@@ -254,7 +267,7 @@ class GraphPlan(Plan):
 class _Call:
     """One call of `run`: what was given, and how far it came."""
 
-    __slots__ = ("error", "graph_row", "inputs", "repeat", "row", "streaming")
+    __slots__ = ("error", "graph_row", "inputs", "joined", "repeat", "row", "streaming")
 
     def __init__(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> None:
         self.inputs = inputs
@@ -262,6 +275,7 @@ class _Call:
         self.repeat = repeat
         self.streaming = streaming
         self.graph_row: GraphRow | None = None
+        self.joined: dict[str, str] = {}
         self.error: dict[str, Any] | None = None
 
 

@@ -35,7 +35,7 @@ def image_reader(folder: Path) -> Callable[[Any, str], Any]:
 
         try:
             if type_name == "image":
-                return prompts.load_image(value, folder=folder) if value not in ("", None) else value
+                return prompts.load_image(value, folder=folder)
             return prompts.load_images(value, folder=folder)
         except RowError:
             raise

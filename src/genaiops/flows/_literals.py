@@ -105,7 +105,13 @@ class LiteralPreparer:
     def _assistant(self, node: Node, name: str, value: Any) -> Any:
         from genaiops.flows._assistants import load_assistant
 
-        return load_assistant(value, self._folder, self, node, name)
+        try:
+            return load_assistant(value, self._folder, self, node, name)
+        except FlowDefinitionError as error:
+            inner = error.message if error.kind == "ResolveToolError" else f"({error.kind}) {error.message}"
+            raise self._invalid(
+                node, name, f"The assistant definition in {name!r} cannot be loaded: {inner}"
+            ) from error
 
     def _invalid(self, node: Node, name: str, message: str) -> FlowDefinitionError:
         return tool_error(

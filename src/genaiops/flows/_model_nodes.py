@@ -10,7 +10,7 @@ from genaiops.errors import FlowDefinitionError, RowError
 from genaiops.flows._compile import CompiledNode, Compiler
 from genaiops.flows._literals import LiteralPreparer
 from genaiops.flows._model import Flow, Node
-from genaiops.flows._model_run import ModelNode
+from genaiops.flows._model_run import READY_PROMPT, ModelNode
 from genaiops.flows._outcome import Services
 from genaiops.flows._package_tools import load_builtin_tool, owns_tool
 from genaiops.flows._references import Reference
@@ -101,6 +101,13 @@ class ModelNodes:
         self._import_module(node)
         template, file = self._template(node)
         constants = literals.prepare(node, {})
+        written = constants.pop("prompt", None)
+        if isinstance(node.inputs.get("prompt"), Reference):
+            # An input `prompt` takes the place of the template: text that is ready, often that of a prompt node. It is
+            # not a template again, as it is for prompt flow: what a person typed must never be one.
+            template = f"{{{{{READY_PROMPT}}}}}"
+        elif isinstance(written, str):
+            template = written
         connection = self._connection(node, literals, constants)
         call = self._plan(node, template, file, connection, provider=node.provider, api=node.api or "chat")
         return self._compiled(node, compiler, constants, call, connection, is_streamed)
@@ -205,9 +212,8 @@ class ModelNodes:
 
 def untrusted_inputs(node: Node) -> Collection[str]:
     """Inputs that come straight from a flow input: their text may not open a message."""
-    return frozenset(
-        name for name, value in node.inputs.items() if isinstance(value, Reference) and value.kind == "input"
-    )
+    names = {name for name, value in node.inputs.items() if isinstance(value, Reference) and value.kind == "input"}
+    return frozenset(READY_PROMPT if name == "prompt" and node.type == "llm" else name for name in names)
 
 
 def _never_called(**_: Any) -> Any:

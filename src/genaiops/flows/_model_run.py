@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from genaiops.prompts import ModelCall
 
 
+READY_PROMPT = "genaiops_ready_prompt"
+"""The template variable that holds the value of an input called `prompt`."""
+
+
 class ModelNode:
     """Runs a model node.
 
@@ -50,6 +54,8 @@ class ModelNode:
     async def run(self, arguments: dict[str, Any], outcome: NodeOutcome, row: GraphRow) -> Any:
         """The output of the node: text, a message, or an iterator of text."""
         arguments = dict(arguments)
+        if "prompt" in arguments:
+            arguments[READY_PROMPT] = arguments.pop("prompt")
         connection = self._found(arguments.pop("connection", None) or self._connection)
         models: Any = CountedModels(self._services, outcome, repeat=row.repeat, keep=self._keep)
         streaming = self._is_streamed and row.streaming

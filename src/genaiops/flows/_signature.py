@@ -94,10 +94,9 @@ def outputs_of_annotation(annotation: Any) -> dict[str, OutputDef]:
     """The outputs that a dataclass or a TypedDict names."""
     if dataclasses.is_dataclass(annotation):
         return {f.name: OutputDef(type=type_of_annotation(f.type).name) for f in dataclasses.fields(annotation)}
-    if inspect.isclass(annotation) and issubclass(annotation, dict) and annotation.__annotations__:
-        return {
-            name: OutputDef(type=type_of_annotation(kind).name) for name, kind in annotation.__annotations__.items()
-        }
+    keys = getattr(annotation, "__annotations__", None)
+    if inspect.isclass(annotation) and issubclass(annotation, dict) and keys:
+        return {name: OutputDef(type=type_of_annotation(kind).name) for name, kind in keys.items()}
     return {}
 
 
