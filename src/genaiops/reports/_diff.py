@@ -49,9 +49,8 @@ def word_diff(before: str, after: str) -> list[Piece]:
     shared = sum(i2 - i1 for tag, i1, i2, *_ in codes if tag == "equal")
     if shared < LEAST_SHARED * max(len(old), len(new)):
         return whole
-    kept = [
-        tag == "equal" and (i2 - i1 > 1 or place in (0, len(codes) - 1)) for place, (tag, i1, i2, *_) in enumerate(codes)
-    ]
+    ends = (0, len(codes) - 1)
+    kept = [tag == "equal" and (i2 - i1 > 1 or at in ends) for at, (tag, i1, i2, *_) in enumerate(codes)]
     pieces: list[Piece] = []
     for same, group in groupby(zip(kept, codes, strict=True), key=lambda pair: pair[0]):
         spans = [code for _, code in group]

@@ -101,7 +101,9 @@ def _blocks(story: Story) -> Iterator[_Block]:
     yield _Block("what to do next", ("### What to do next", "") if steps else (), tuple(steps))
     comparisons = list(_comparisons(story))
     yield _Block("comparisons", ("### Against the default variant", "") if comparisons else (), _table(
-        ("metric", "dataset", "variant", "verdict", "difference", "95 % interval", "p", "rows"), comparisons))  # fmt: skip
+        ("metric", "dataset", "variant", "verdict", "difference", "95 % interval", "p", "rows"),
+        comparisons,
+    ))  # fmt: skip
     metrics = list(_metrics(story))
     yield _Block("metrics", ("### Metrics", "") if metrics else (), _table(
         ("metric", "dataset", "variant", "value", "95 % interval", "rows", "not scored"), metrics))  # fmt: skip
@@ -127,9 +129,9 @@ def _comparisons(story: Story) -> Iterator[tuple[str, ...]]:
         if each.get("verdict") == "cannot tell" and each.get("needed_rows"):
             word += f" ({count(each['needed_rows'])} rows would)"
         yield (
-            _text(each.get("metric")), _text(each.get("dataset")), _text(variant_name(story, each.get("candidate"))), word,
-            signed(each.get("difference")), between(each.get("low"), each.get("high")), p_value(each.get("p_adjusted")),
-            count(each.get("pairs")),
+            _text(each.get("metric")), _text(each.get("dataset")), _text(variant_name(story, each.get("candidate"))),
+            word, signed(each.get("difference")), between(each.get("low"), each.get("high")),
+            p_value(each.get("p_adjusted")), count(each.get("pairs")),
         )  # fmt: skip
 
 
@@ -165,12 +167,12 @@ def _losses(story: Story) -> Iterator[str]:
     for regression in story.result.get("regressions", ()):
         nodes = sorted(regression.get("by_node", ()), key=lambda node: -int(node.get("count") or 0))
         total = sum(int(node.get("count") or 0) for node in nodes)
+        loser = _text(variant_name(story, regression.get("candidate")))
         for node in nodes:
-            some = ", ".join(str(row) for row in (node.get("rows") or [])[:10])
+            number_of, some = int(node.get("count") or 0), ", ".join(str(row) for row in (node.get("rows") or [])[:10])
             yield (
-                f"- {count(node.get('count'))} of {plural(total, 'row')} on which {_text(variant_name(story, regression.get('candidate')))} "
-                f"loses {_text(regression.get('metric'))} begin in {_code(node.get('node'))} ({percent(int(node.get('count') or 0), total)}): "
-                f"rows {some}"
+                f"- {number_of:,} of {plural(total, 'row')} on which {loser} loses {_text(regression.get('metric'))} "
+                f"begin in {_code(node.get('node'))} ({percent(number_of, total)}): rows {some}"
             )
 
 
@@ -187,7 +189,8 @@ def _runs(story: Story) -> Sequence[tuple[str, ...]]:
         (
             _text(label(run)), _text(run.get("dataset")), count((run.get("rows") or {}).get("total")),
             count((run.get("rows") or {}).get("failed")), count(run.get("model_calls")), count(run.get("kept")),
-            money(run.get("cost_usd")), duration((run.get("latency_s") or {}).get("p95")), duration(run.get("duration_s")),
+            money(run.get("cost_usd")), duration((run.get("latency_s") or {}).get("p95")),
+            duration(run.get("duration_s")),
         )
         for run in story.runs
     ]  # fmt: skip

@@ -193,7 +193,7 @@ def outcomes(folder: Path, run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     with (place / "outcomes.jsonl").open("rb") as stream:
         for line in stream:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield json.loads(line.decode("utf-8"))  # as text: of bytes it would guess the encoding
 
 
 class _Reader:
@@ -344,9 +344,9 @@ def _row_scores(file: Path) -> dict[tuple[str, int], dict[str, float | None]]:
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                form = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=number) from error
+                form = json.loads(line.decode("utf-8"))
+            except ValueError as error:
+                raise DataError(f"This is not valid JSON: {error}.", file=file, line=number) from error
             held = found.setdefault((str(form.get("run")), int(form["row"])), {})
             evaluator = form.get("evaluator")
             for name, value in (form.get("scores") or {}).items():

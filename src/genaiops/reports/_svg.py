@@ -170,8 +170,8 @@ def cost_quality_chart(
         for point in shown
     )
     return _svg(
-        "".join(parts), f"{quality_name} against {cost_name}. {words}.", viewBox=f"0 0 {width} {height}", class_="chart",
-        width=str(width), height=str(height), xmlns="http://www.w3.org/2000/svg",
+        "".join(parts), f"{quality_name} against {cost_name}. {words}.", viewBox=f"0 0 {width} {height}",
+        class_="chart", width=str(width), height=str(height), xmlns="http://www.w3.org/2000/svg",
         font_family="system-ui, sans-serif", font_size="12",
     )  # fmt: skip
 

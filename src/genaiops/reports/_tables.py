@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from html import escape
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ MOST_HTML_ROWS: Final = 2000
 """Rows of an HTML table: beyond it a browser crawls and the CSV file is the better tool."""
 
 _FORMULA: Final = re.compile(r"^\s*[=+\-@\t\r＝＋－＠]")
+_SUSPECT: Final = frozenset("=+-@\t\r＝＋－＠")
 _NUMBER: Final = re.compile(r"^\s*[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?\s*$")
 _RESERVED: Final = frozenset({"con", "prn", "aux", "nul"})
 
@@ -54,12 +55,27 @@ def write_tables(story: Story, folder: Path, *, as_csv: bool = True, as_html: bo
         The files, in the order of experiment, evaluators, datasets.
     """
     names = _file_names(story)
-    written: list[Path] = []
+    forms = _Forms(folder, as_csv=as_csv, as_html=as_html)
+    with ExitStack() as stack:
+        sheets = {
+            key: stack.enter_context(forms.sheet(stem, "result", key[1], _columns(story, *key)))
+            for key, stem in names.items()
+        }
+        # One pass: a row of a run stands in the experiment's table and in its dataset's.
+        for row in _run_rows(story, story.runs):
+            cells = sheets["experiment", story.name].add(row)
+            sheets["dataset", str(row["dataset"])].add(row, like=(sheets["experiment", story.name], cells))
+        for kind, name in names:
+            if kind == "evaluator":
+                for row in _evaluation_rows(story, name):
+                    sheets[kind, name].add(row)
     for (kind, name), stem in names.items():
-        for what, columns, rows in _contents(story, kind, name):
-            title = f"{name}: {'results row by row' if what == 'result' else 'metrics'}"
-            written += _write(folder / f"{stem}_{what}", title, columns, rows, as_csv=as_csv, as_html=as_html)
-    return written
+        metrics = list(_metric_rows(story, kind, name))
+        columns = list(dict.fromkeys(chain.from_iterable(metrics))) or ["experiment_name"]
+        with forms.sheet(stem, "metrics", name, columns) as sheet:
+            for row in metrics:
+                sheet.add(row)
+    return forms.written
 
 
 def safe_cell(value: Any) -> Any:
@@ -73,8 +89,12 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
+    if not text.isascii():  # a lone surrogate cannot be written
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    if "\0" in text:
+        text = text.replace("\0", "")
+    suspect = text[:1] in _SUSPECT or text[:1].isspace()
+    return f"'{text}" if suspect and _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
 def safe_name(name: str) -> str:
@@ -103,15 +123,10 @@ def _file_names(story: Story) -> dict[tuple[str, str], str]:
     return names
 
 
-def _contents(story: Story, kind: str, name: str) -> Iterator[tuple[str, Sequence[str], Iterable[Mapping[str, Any]]]]:
-    runs = [run for run in story.runs if kind != "dataset" or run.get("dataset") == name]
+def _columns(story: Story, kind: str, name: str) -> list[str]:
     if kind == "evaluator":
-        columns = _evaluation_columns(story, name)
-        yield "result", columns, _evaluation_rows(story, name)
-    else:
-        yield "result", _run_columns(story, runs), _run_rows(story, runs)
-    metrics = list(_metric_rows(story, kind, name))
-    yield "metrics", list(dict.fromkeys(chain.from_iterable(metrics))) or ["experiment_name"], metrics
+        return _evaluation_columns(story, name)
+    return _run_columns(story, [run for run in story.runs if kind != "dataset" or str(run.get("dataset")) == name])
 
 
 def _about(story: Story, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,40 +243,54 @@ def _metric_rows(story: Story, kind: str, name: str) -> Iterator[dict[str, Any]]
         yield values
 
 
-def _write(
-    stem: Path,
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Mapping[str, Any]],
-    *,
-    as_csv: bool,
-    as_html: bool,
-) -> list[Path]:
-    """One pass over the rows for both forms."""
-    paths = []
-    with ExitStack() as stack:
-        sheet = page = None
-        if as_csv:
-            paths.append(stem.with_name(f"{stem.name}.csv"))
-            stream = stack.enter_context(paths[-1].open("w", encoding="utf-8", newline=""))
-            sheet = csv.writer(stream)
-            sheet.writerow([safe_cell(column) for column in columns])
-        if as_html:
-            paths.append(stem.with_name(f"{stem.name}.html"))
-            page = stack.enter_context(paths[-1].open("w", encoding="utf-8", errors="replace"))
-            heads = "".join(f'<th scope="col">{escape(plain(column))}</th>' for column in columns)
-            note = f"The first {MOST_HTML_ROWS:,} rows at most; {escape(stem.name)}.csv has all of them."
-            page.write(_HEAD.format(title=escape(plain(title)), note=note, columns=heads))
-        for number, row in enumerate(rows):
-            cells = [safe_cell(row.get(column)) for column in columns]
-            if sheet is not None:
-                sheet.writerow(cells)
-            if page is not None and number < MOST_HTML_ROWS:
-                _html_row(page, cells)
-        if page is not None:
-            page.write("</tbody></table></main></body></html>\n")
-    return paths
+class _Forms:
+    """Which forms are written, and where."""
+
+    def __init__(self, folder: Path, *, as_csv: bool, as_html: bool) -> None:
+        self.folder, self.as_csv, self.as_html = folder, as_csv, as_html
+        self.written: list[Path] = []
+
+    @contextmanager
+    def sheet(self, stem: str, what: str, name: str, columns: Sequence[str]) -> Iterator[_Sheet]:
+        """A table that is open for rows, in each form that is wanted."""
+        file = f"{stem}_{what}"
+        title = f"{name}: {'results row by row' if what == 'result' else 'metrics'}"
+        with ExitStack() as stack:
+            sheet = _Sheet(columns)
+            if self.as_csv:
+                self.written.append(self.folder / f"{file}.csv")
+                stream = stack.enter_context(self.written[-1].open("w", encoding="utf-8", newline=""))
+                sheet.lines = csv.writer(stream)
+                sheet.lines.writerow([safe_cell(column) for column in columns])
+            if self.as_html:
+                self.written.append(self.folder / f"{file}.html")
+                sheet.page = stack.enter_context(self.written[-1].open("w", encoding="utf-8", errors="replace"))
+                heads = "".join(f'<th scope="col">{escape(plain(column))}</th>' for column in columns)
+                note = f"The first {MOST_HTML_ROWS:,} rows at most; {escape(file)}.csv has all of them."
+                sheet.page.write(_HEAD.format(title=escape(plain(title)), note=note, columns=heads))
+            yield sheet
+            if sheet.page is not None:
+                sheet.page.write("</tbody></table></main></body></html>\n")
 
 
-def _html_row(page: TextIO, cells: Sequence[Any]) -> None:
-    page.write("<tr>" + "".join(f"<td>{escape(plain(str(cell)))}</td>" for cell in cells) + "</tr>\n")
+class _Sheet:
+    """One table in the making."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = list(columns)
+        self.lines: Any = None
+        self.page: TextIO | None = None
+        self.rows = 0
+
+    def add(self, row: Mapping[str, Any], *, like: tuple[_Sheet, list[Any]] | None = None) -> list[Any]:
+        """Write a row; `like` names a table that has the same row, whose cells serve when its columns are the same."""
+        if like is not None and like[0].columns == self.columns:
+            cells = like[1]
+        else:
+            cells = [safe_cell(row.get(column)) for column in self.columns]
+        if self.lines is not None:
+            self.lines.writerow(cells)
+        if self.page is not None and self.rows < MOST_HTML_ROWS:
+            self.page.write("<tr>" + "".join(f"<td>{escape(plain(str(cell)))}</td>" for cell in cells) + "</tr>\n")
+        self.rows += 1
+        return cells

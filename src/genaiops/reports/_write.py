@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from genaiops.errors import InputError, suggest
 from genaiops.reports._junit import junit_report
@@ -48,7 +49,7 @@ def write_reports(experiment_folder: Path, report_dir: Path, formats: Iterable[s
         written.append(
             _write(report_dir / "report.json", json.dumps(_form(story), indent=1, ensure_ascii=False) + "\n")
         )
-    links = {path.name: path.name for path in written}
+    links = {path.name: quote(path.name) for path in written}
     if "static" in wanted:
         above = {name: f"../{address}" for name, address in links.items()}
         written = [*write_static_pages(story, report_dir / "report-static", links=above), *written]
