@@ -63,7 +63,7 @@ def evaluate(
         name: _run_evaluator(name, evaluator, _mapping(evaluator_config, name), rows, answers, errors)
         for name, evaluator in evaluators.items()
     }
-    result = {
+    result: dict[str, Any] = {
         "rows": [_row(index, rows, answers, scores) for index in range(len(rows))],
         "metrics": _metrics(scores),
         "studio_url": None,

@@ -14,46 +14,61 @@ def _with_short_names(scores: dict[str, float]) -> dict[str, float]:
     return scores | {name.removeprefix("gpt_"): value for name, value in scores.items()}
 
 
-class RelevanceEvaluator(base.RelevanceEvaluator):
+class RelevanceEvaluator(base._JudgeEvaluator):
     """`{"relevance": 1..5, "gpt_relevance": 1..5}`."""
+
+    def __init__(self, model_config: Any, **_: Any) -> None:
+        self._judge = base._Judge("relevance", model_config)
 
     def __call__(self, *, query: str, response: str, context: str = "", **kwargs: Any) -> dict[str, float]:
         return _with_short_names(self._ask(question=query, answer=response, context=context or "(none)"))
 
 
-class GroundednessEvaluator(base.GroundednessEvaluator):
+class GroundednessEvaluator(base._JudgeEvaluator):
     """`{"groundedness": 1..5, "gpt_groundedness": 1..5}`."""
+
+    def __init__(self, model_config: Any, **_: Any) -> None:
+        self._judge = base._Judge("groundedness", model_config)
 
     def __call__(self, *, response: str, context: str, query: str = "", **kwargs: Any) -> dict[str, float]:
         return _with_short_names(self._ask(answer=response, context=context))
 
 
-class CoherenceEvaluator(base.CoherenceEvaluator):
+class CoherenceEvaluator(base._JudgeEvaluator):
     """`{"coherence": 1..5, "gpt_coherence": 1..5}`."""
+
+    def __init__(self, model_config: Any, **_: Any) -> None:
+        self._judge = base._Judge("coherence", model_config)
 
     def __call__(self, *, query: str, response: str, **kwargs: Any) -> dict[str, float]:
         return _with_short_names(self._ask(question=query, answer=response))
 
 
-class FluencyEvaluator(base.FluencyEvaluator):
+class FluencyEvaluator(base._JudgeEvaluator):
     """`{"fluency": 1..5, "gpt_fluency": 1..5}`."""
+
+    def __init__(self, model_config: Any, **_: Any) -> None:
+        self._judge = base._Judge("fluency", model_config)
 
     def __call__(self, *, response: str, query: str = "", **kwargs: Any) -> dict[str, float]:
         return _with_short_names(self._ask(question=query or "(not given)", answer=response))
 
 
-class SimilarityEvaluator(base.SimilarityEvaluator):
+class SimilarityEvaluator(base._JudgeEvaluator):
     """`{"similarity": 1..5, "gpt_similarity": 1..5}`."""
+
+    def __init__(self, model_config: Any, **_: Any) -> None:
+        self._judge = base._Judge("similarity", model_config)
 
     def __call__(self, *, query: str, response: str, ground_truth: str, **kwargs: Any) -> dict[str, float]:
         return _with_short_names(self._ask(question=query, answer=response, ground_truth=ground_truth))
 
 
-class F1ScoreEvaluator(base.F1ScoreEvaluator):
+class F1ScoreEvaluator:
     """`{"f1_score": 0..1}`."""
 
     def __call__(self, *, response: str, ground_truth: str, **kwargs: Any) -> dict[str, float]:
-        return super().__call__(answer=response, ground_truth=ground_truth)
+        return base.F1ScoreEvaluator()(answer=response, ground_truth=ground_truth)
 
 
 class QAEvaluator:

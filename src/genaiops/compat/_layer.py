@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Literal
 
+from genaiops.compat._openai_spans import record_openai_calls, stop_recording_openai_calls
 from genaiops.compat._table import DEPRECATED, RETIRED, SERVED
 from genaiops.errors import InputError, suggest
 
@@ -71,7 +72,7 @@ class _ServedFinder:
         if not any(fullname == root or fullname.startswith(f"{root}.") for root in self.roots):
             return None
         if fullname in SERVED:
-            return ModuleSpec(fullname, _ServedLoader(), is_package=True)
+            return ModuleSpec(fullname, _ServedLoader(), is_package=True)  # type: ignore[arg-type]
         if fullname.partition(".")[0] == "azure":
             return None  # Somebody else's package of this namespace: let Python say that it is missing.
         raise ServedModuleError(explain_import(fullname) or f"No module named {fullname!r}", name=None, path=None)
@@ -191,6 +192,8 @@ def engine_imports(mode: Mode = "auto") -> dict[str, Any]:
 def install_import_layer(mode: Mode = "auto") -> Literal["own", "installed"]:
     """Make imports of `promptflow…` find our code, in this process only; called before any user code.
 
+    Model calls that user code makes with the OpenAI SDK are recorded from then on (`record_openai_calls`).
+
     Args:
         mode: `auto` and `own` serve our code. `installed` leaves promptflow itself in place and only makes the names
             that must be ours (tool, connections, log_metric, …) ours.
@@ -202,6 +205,7 @@ def install_import_layer(mode: Mode = "auto") -> Literal["own", "installed"]:
         InputError: `installed` without promptflow, or promptflow is already imported and `own` is asked for.
     """
     chosen = chosen_mode(mode)
+    record_openai_calls()
     if chosen == "installed":
         from genaiops.compat._bridge import bridge_installed_promptflow
 
@@ -221,6 +225,7 @@ def install_import_layer(mode: Mode = "auto") -> Literal["own", "installed"]:
 
 def uninstall_import_layer() -> None:
     """Undo `install_import_layer`, and forget the modules that were served: for notebooks and tests."""
+    stop_recording_openai_calls()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _ServedFinder)]
     for name in [name for name, module in sys.modules.items() if hasattr(module, _MARK)]:
         del sys.modules[name]

@@ -85,7 +85,7 @@ class _SdkFinder:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _SdkLoader(spec.loader)
+                    spec.loader = _SdkLoader(spec.loader)  # type: ignore[assignment]
                 return spec
         return None
 

@@ -47,7 +47,7 @@ def flow_run_info(
     output = outcome.get("outputs") if outcome["status"] == "completed" else None
     error = to_error_form(outcome.get("error"))
     usage = _system_metrics(duration_s, outcome.get("tokens"), always=True)
-    call = {
+    call: dict[str, Any] = {
         "name": "flow",
         "node_name": "flow",
         "type": "Flow",

@@ -51,11 +51,6 @@ class RunStatus:
     FAILED = "Failed"
 
     @classmethod
-    def list(cls) -> list[str]:
-        """All of them."""
-        return [value for key, value in vars(cls).items() if key.isupper()]
-
-    @classmethod
     def get_terminated_statuses(cls) -> list[str]:
         """Those in which nothing will happen any more."""
         return [cls.COMPLETED, cls.FAILED, cls.CANCELED]
@@ -123,7 +118,7 @@ class Run:
 
     @property
     def _output_path(self) -> Path | None:
-        return self.record.path if self.record else None
+        return Path(output_path(self.record)) if self.record else None
 
     def _to_dict(self) -> dict[str, Any]:
         return {} if self.record is None else run_dict(self.record)
@@ -173,6 +168,11 @@ def relabel(record: RunRecord, **changes: Any) -> RunRecord:
     return changed
 
 
+def output_path(record: RunRecord) -> str:
+    """The folder of the run in prompt flow's layout when it was written, else the record's own."""
+    return str(label_of(record).get("output_path") or record.path)
+
+
 def is_archived(record: RunRecord) -> bool:
     """Left out of lists."""
     return bool(label_of(record).get("archived"))
@@ -201,7 +201,7 @@ def run_dict(record: RunRecord, *, with_error_details: bool = True) -> dict[str,
         "properties": _properties(record),
         "flow_name": record.flow.get("name"),
         "data": record.dataset.get("path"),
-        "output": str(record.path),
+        "output": str(Path(output_path(record)) / "flow_outputs"),
     }
     if record.source_run:
         form["run"] = record.source_run
@@ -245,7 +245,7 @@ def _properties(record: RunRecord) -> dict[str, Any]:
     sent, received = int(record.tokens.get("input") or 0), int(record.tokens.get("output") or 0)
     properties: dict[str, Any] = {
         "flow_path": record.flow.get("source"),
-        "output_path": str(record.path),
+        "output_path": output_path(record),
         "system_metrics": {
             "total_tokens": sent + received,
             "prompt_tokens": sent,

@@ -190,8 +190,8 @@ def _call_patiently(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
 
 def _wait_s(error: Any, attempt: int) -> float:
     response = getattr(error, "response", None)
-    told = response.headers.get("retry-after") if response is not None else None
+    told = response.headers.get("retry-after", "") if response is not None else ""
     try:
         return float(told)
-    except (TypeError, ValueError):
+    except ValueError:
         return float(min(60, 3 + 2**attempt - 1))
