@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genaiops.errors import FlowDefinitionError, RowError
 from genaiops.flows._compile import CompiledNode, Compiler
 from genaiops.flows._literals import LiteralPreparer
-from genaiops.flows._model import Flow, Node
+from genaiops.flows._model import Flow, InputDef, Node
 from genaiops.flows._model_run import READY_PROMPT, ModelNode
 from genaiops.flows._outcome import Services
 from genaiops.flows._package_tools import load_builtin_tool, owns_tool
@@ -154,12 +154,14 @@ class ModelNodes:
         )
 
     def _custom_llm(self, node: Node, compiler: Compiler, literals: LiteralPreparer, is_streamed: bool) -> CompiledNode:
+        from genaiops.prompts import image_variables
+
         template, file = self._template(node)
         tool = (node.source.tool if node.source else None) or ""
         if tool not in _TEMPLATE_TOOLS:
             return self._package_with_prompt(node, compiler, literals, template)
         flavour, provider = _TEMPLATE_TOOLS[tool]
-        constants = literals.prepare(node, {})
+        constants = literals.prepare(node, {name: InputDef(type="image") for name in image_variables(template)})
         connection = self._connection(node, literals, constants)
         api = str(constants.pop("api", None) or "chat")
         call = self._plan(node, template, file, connection, provider=provider, api=api, flavour=flavour)

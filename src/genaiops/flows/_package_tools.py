@@ -34,7 +34,14 @@ def load_builtin_tool(node: Node, compiler: Compiler, literals: LiteralPreparer,
     identity = (node.source.tool if node.source else None) or ""
     function = _table().get(identity)
     if function is None:
-        raise tool_error(node, "PackageToolNotFoundError", f"There is no tool {identity!r}.", file=None, line=node.line)
+        raise tool_error(
+            node,
+            "PackageToolNotFoundError",
+            f"The tool {identity!r} is retired.",
+            file=None,
+            line=node.line,
+            hint=importlib.import_module("genaiops.prompts").retired_tool_hint(identity),
+        )
     tool = tool_function(function)
     constants = literals.prepare(node, tool.parameters, tool.module)
     return compiler.compile(

@@ -32,7 +32,7 @@ from genaiops.prompts._prompty import AsyncFlow, AsyncPrompty, Flow, Prompty, lo
 from genaiops.prompts._prompty_file import PromptyFile, read_prompty
 from genaiops.prompts._render import render, template_variables
 from genaiops.prompts._replies import reply_value
-from genaiops.prompts._roles import parse_roles, place_images
+from genaiops.prompts._roles import image_variables, parse_roles, place_images
 from genaiops.prompts._services import (
     PromptServices,
     current_services,
@@ -71,6 +71,7 @@ __all__ = [
     "find_images",
     "get_services",
     "image_to_json",
+    "image_variables",
     "images_to_base64",
     "images_to_text",
     "is_image_dict",

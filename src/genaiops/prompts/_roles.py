@@ -76,6 +76,15 @@ def place_images(template: str) -> str:
     return _IMAGE_IN_MARKDOWN.sub(r"\n{{\1}}\n", template)
 
 
+def image_variables(template: str) -> frozenset[str]:
+    """The variables that a template places as images.
+
+    >>> sorted(image_variables("![image]({{ cat }}) ![image]({{dog}}) {{bird}}"))
+    ['cat', 'dog']
+    """
+    return frozenset(name.strip() for name in _IMAGE_IN_MARKDOWN.findall(template))
+
+
 def _sections(text: str, roles: tuple[str, ...]) -> Iterator[_Section]:
     role, start = "", 0
     for marker in _markers(text, roles):
