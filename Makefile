@@ -34,7 +34,7 @@ test-model: $(VENV)/.ready  ## Tests against a small model on this machine (need
 	@$(BIN)/pytest -m real_model --timeout 900
 
 bench: $(VENV)/.ready  ## All benchmarks, one after the other.
-	@for b in benchmarks/bench_*.py; do $(BIN)/python $$b || exit 1; done
+	@for b in benchmarks/[a-z]*.py; do $(BIN)/python $$b || exit 1; done
 
 clean:  ## Remove the environment and all caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
