@@ -146,7 +146,7 @@ class FlowFunction:
         error = outcome.get("error")
         if error:
             raise UserErrorException(str(error["message"]), error=GenaiopsError(error["message"], kind=error["kind"]))
-        if "value" in outcome and not outcome["outputs"]:
+        if outcome.get("value") is not None:
             return outcome["value"]
         outputs = load_images(dict(outcome["outputs"]))
         if self.context.streaming:

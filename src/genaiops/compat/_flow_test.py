@@ -132,7 +132,7 @@ def complete_inputs(definition: flows.Flow | None, inputs: Mapping[str, Any]) ->
 
 
 def _output(outcome: Mapping[str, Any]) -> Any:
-    if outcome.get("value") is not None and not outcome.get("outputs"):
+    if outcome.get("value") is not None:
         return outcome["value"]
     return outcome.get("outputs") or {}
 

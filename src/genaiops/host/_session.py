@@ -8,6 +8,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,9 @@ class Session:
         form["metrics"] = outcome.metrics
         if outcome.value is not None and not outcome.outputs:
             form["value"] = outcome.value
+        elif list(form["outputs"]) == ["output"] and is_single_value(outcome.value):
+            # What a person who called the function would have got.
+            form["value"] = form["outputs"]["output"]
         if request.get("spans") and outcome.spans:
             form["spans"] = json.loads(opened.spans.lines([outcome.spans]))
         return encode_json(form)
@@ -188,6 +192,11 @@ def _require_node(flow: Flow, name: str) -> None:
             hint=suggest(name, names),
             kind="SingleNodeValidationError",
         )
+
+
+def is_single_value(value: Any) -> bool:
+    """A function or class flow returned this, and it has no names for its parts."""
+    return value is not None and not isinstance(value, dict) and not is_dataclass(value)
 
 
 def describe_plan(plan: Plan, limit: int) -> Message:
