@@ -221,6 +221,42 @@ def test_an_unknown_module_is_refused(write_flow: Write) -> None:
     assert caught.value.kind == "FailedToImportModule"
 
 
+def package_node(tool: str, inputs: str = "{connection: chat, deployment_name: e, input: '${inputs.question}'}") -> str:
+    return (
+        "inputs: {question: {type: string}}\noutputs: {o: {reference: '${n.output}'}}\nnodes:\n"
+        f"- {{name: n, type: python, source: {{type: package, tool: {tool}}}, inputs: {inputs}}}\n"
+    )
+
+
+def test_package_tools_of_prompt_flow_run_and_are_kept(write_flow: Write, tmp_path: Path) -> None:
+    folder = write_flow({"flow.dag.yaml": package_node("promptflow.tools.embedding.embedding")})
+
+    [first], models = run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
+    [again], later = run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
+
+    assert first.error is None
+    assert len(first.outputs["o"]) == 8
+    assert again.outputs == first.outputs
+    assert (models.stats.calls, later.stats.calls) == (1, 0)
+    assert again.nodes["n"].kept
+
+
+@pytest.mark.parametrize(
+    ("tool", "hint"),
+    [
+        ("promptflow_vectordb.tool.common_index_lookup.search", "search service's own library"),
+        ("promptflow.tools.open_model_llm.OpenModelLLM.call", "serverless"),
+        ("my_package.tool.nothing", "There are none."),
+    ],
+)
+def test_a_package_tool_that_is_not_there_is_refused_with_what_to_do(write_flow: Write, tool: str, hint: str) -> None:
+    with pytest.raises(FlowDefinitionError) as caught:
+        run_rows(write_flow({"flow.dag.yaml": package_node(tool, "{}")}), [{"question": "x"}])
+
+    assert caught.value.type == "PackageToolNotFoundError"
+    assert hint in (caught.value.hint or "")
+
+
 PROMPTY = """\
 ---
 name: Greeter

@@ -1,7 +1,7 @@
 """What a flow is (graph, function, class, prompty) and how one row goes through it."""
 
 from genaiops.flows._assistants import AssistantDefinition, AssistantToolInvoker
-from genaiops.flows._check import KnownConnections, check_flow, survey_flow
+from genaiops.flows._check import KnownConnections, MissingField, check_flow, survey_flow
 from genaiops.flows._check_mapping import check_mapping
 from genaiops.flows._check_secrets import SecretPlace, find_secrets
 from genaiops.flows._check_survey import FlowSurvey
@@ -48,6 +48,7 @@ __all__ = [
     "InputDef",
     "InputSetting",
     "KnownConnections",
+    "MissingField",
     "Node",
     "NodeOutcome",
     "NodeSource",

@@ -15,6 +15,7 @@ from genaiops.flows._outcome import Services
 from genaiops.flows._package_tools import load_builtin_tool, owns_tool
 from genaiops.flows._references import Reference
 from genaiops.flows._sources import source_path, tool_error
+from genaiops.flows._threads import WorkerThreads
 from genaiops.flows._tools import load_package_tool
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ _TEMPLATE_TOOLS = {
 class ModelNodes:
     """Loads the nodes of a flow that have a template: prompt, llm, custom_llm, and prompt flow's own package tools."""
 
-    def __init__(self, flow: Flow, services: Services) -> None:
+    def __init__(self, flow: Flow, services: Services, threads: WorkerThreads) -> None:
         self._flow = flow
         self._services = services
+        self._threads = threads
 
     @staticmethod
     def owns_tool(node: Node) -> bool:
@@ -53,7 +55,7 @@ class ModelNodes:
         """
         try:
             if node.source is not None and node.source.type == "package":
-                return load_builtin_tool(node, compiler, literals, self._services)
+                return load_builtin_tool(node, compiler, literals, self._services, self._threads, file=self._flow.path)
             if node.type == "prompt":
                 return self._prompt(node, compiler)
             if node.type == "llm":

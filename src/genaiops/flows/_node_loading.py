@@ -67,7 +67,7 @@ class NodeLoader:
         if self._model_nodes is None:
             from genaiops.flows._model_nodes import ModelNodes
 
-            self._model_nodes = ModelNodes(self._flow, self._services)
+            self._model_nodes = ModelNodes(self._flow, self._services, self._threads)
         return self._model_nodes
 
     def _python(self, node: Node, tool: ToolFunction, compiler: Compiler) -> CompiledNode:
