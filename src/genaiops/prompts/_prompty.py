@@ -198,7 +198,8 @@ class Prompty:
         """
         prompt = self.prompt(self.resolve_inputs(given))
         found = services or get_services()
-        connection, model = resolve_model(self.definition.configuration, found, current_environ())
+        environ = found.environ if found.environ is not None else current_environ()
+        connection, model = resolve_model(self.definition.configuration, found, environ)
         parameters = {name: value for name, value in self.definition.parameters.items() if value is not None}
         options = {name: parameters.pop(name) for name in _SDK_OPTIONS if name in parameters}
         if options.get("extra_query"):
