@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ import click
 
 from genaiops.cli._output import echo_json, say, table
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import USE_CASE_FILES, flow_home, nearby_folders, open_store
+from genaiops.cli._surroundings import USE_CASE_FILES, flow_home, nearby_folders, open_store, use_case_facts
 
 if TYPE_CHECKING:
-    from genaiops.flows import Finding
+    from genaiops.connections import ConnectionStore
+    from genaiops.flows import Finding, KnownConnections, MissingField
     from genaiops.settings import Settings
 
 WRONG_INPUT = 2
@@ -49,7 +50,7 @@ def check(
     Example:
       genaiops check web_classification
     """
-    settings = open_settings(folders=nearby_folders(flow_home(path), Path.cwd()))
+    settings = open_settings(folders=nearby_folders(flow_home(path)))
     findings, values = check_path(path, settings, env=env, file=file, with_connections=connections)
     if as_json:
         form: dict[str, Any] = {"schema_version": 1, "findings": [finding.to_json() for finding in findings]}
@@ -108,9 +109,35 @@ def check_one_flow(
     """Findings of one flow, its connections and variables as they are set here."""
     from genaiops.flows import check_flow
 
-    store = open_store(settings, flow_home(flow)) if with_connections else None
+    store = _store_to_check(settings, flow_home(flow)) if with_connections else None
     environ = settings.environ if with_connections else None
     return check_flow(flow, connections=store, environ=environ, chosen=chosen, replaced=replaced)
+
+
+def _store_to_check(settings: Settings, home: Path | None) -> KnownConnections:
+    """The connections of a flow; where its use case answers from a recording, no value has to be set."""
+    facts = use_case_facts(home)
+    store = open_store(settings, home)
+    return _Replayed(store.for_replay(facts.recording)) if facts.model_calls == "replay" else store
+
+
+class _Replayed:
+    """Connections that nobody calls: they have to be known, and that is all."""
+
+    def __init__(self, store: ConnectionStore) -> None:
+        self._store = store
+
+    def names(self) -> list[str]:
+        return self._store.names()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._store
+
+    def missing(self, names: Iterable[str]) -> list[MissingField]:
+        return []
+
+    def check(self, name: str) -> list[str]:
+        return []
 
 
 def check_data(flow: str, data: Path, mapping: dict[str, str]) -> list[Finding]:

@@ -113,7 +113,7 @@ def check_connections(
 
 
 def _open(path: Path) -> tuple[Settings, ConnectionStore]:
-    settings = open_settings(folders=nearby_folders(path, Path.cwd()))
+    settings = open_settings(folders=nearby_folders(path))
     return settings, open_store(settings, path)
 
 

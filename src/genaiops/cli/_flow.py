@@ -86,7 +86,7 @@ def check_flow(
     from genaiops.cli._session import open_settings
     from genaiops.cli._surroundings import flow_home, nearby_folders
 
-    settings = open_settings(folders=nearby_folders(flow_home(source), Path.cwd()))
+    settings = open_settings(folders=nearby_folders(flow_home(source)))
     chosen = chosen_variants(variant)
     findings = check_one_flow(
         source, settings, with_connections=connections, chosen=chosen if isinstance(chosen, dict) else None

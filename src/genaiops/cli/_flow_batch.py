@@ -14,7 +14,7 @@ from genaiops.cli._flow_outcome import error_json
 from genaiops.cli._output import assignments, echo_json, money, note, one_line, say, seconds, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 from genaiops.errors import GenaiopsError, Interrupted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ INTERRUPTED = Interrupted.exit_code
 def run_dataset(source: str | None, options: Mapping[str, Any], *, as_json: bool) -> int:
     """Run or resume, print what came of it, and return the exit code."""
     home = flow_home(source) if source is not None else None
-    settings = open_settings(folders=nearby_folders(home, Path.cwd()))
+    settings = open_settings(folders=nearby_folders(home))
     try:
         with Progress("rows", settings) as progress:
             watch = _Watch(progress, as_json=as_json)
@@ -99,12 +99,13 @@ def _spec(source: str, options: Mapping[str, Any]) -> RunSpec:
         "max_calls": options["max_calls"],
         "budget_usd": options["budget_usd"],
     }
+    words = {key: options[key] for key in HOST_OPTIONS}
     return RunSpec(
         flow=source,
         data=options["data"],
         mapping=assignments(options["mapping"], option="--map"),
         source_run=options["source_run"],
-        **host_settings(**{key: options[key] for key in HOST_OPTIONS}),
+        **host_settings(**words, use_case=use_case_facts(flow_home(source))),
         **{key: value for key, value in fields.items() if value is not None},
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -12,7 +11,7 @@ import click
 from genaiops.cli._flow_options import SpreadCommand, flow_options, host_settings
 from genaiops.cli._output import assignments, note
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 
 _GOODBYES = ("exit", "quit", ":q", "/exit", "/quit")
 
@@ -40,8 +39,8 @@ def chat(context: click.Context, /, source: str, inputs: tuple[str, ...], verbos
     """
     from genaiops.runs import FlowRequest, FlowSession
 
-    settings = open_settings(folders=nearby_folders(flow_home(source), Path.cwd()))
-    request = FlowRequest(flow=source, **host_settings(**options))
+    settings = open_settings(folders=nearby_folders(flow_home(source)))
+    request = FlowRequest(flow=source, **host_settings(**options, use_case=use_case_facts(flow_home(source))))
     fixed = assignments(inputs, option="--input")
     failed = False
     with FlowSession(request, settings, store=open_store(settings, flow_home(source)), on_log=note) as session:

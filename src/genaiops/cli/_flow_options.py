@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from genaiops.cli._output import assignments
+from genaiops.cli._output import assignments, note
+from genaiops.cli._surroundings import MODEL_CALLS, UseCaseFacts
 
 _VARIANT = re.compile(r"[\"']?\$?\{?(?P<node>[^.{}\"']+)\.(?P<variant>[^{}\"']+)\}?[\"']?")
 HOST_OPTIONS = (
@@ -62,10 +63,9 @@ def flow_options(command: _Wrapped) -> _Wrapped:
         click.option("--env", multiple=True, metavar="K=V|FILE", help="Environment variable for the flow."),
         click.option(
             "--model-calls",
-            type=click.Choice(["live", "record", "replay"]),
-            default="live",
-            show_default=True,
-            help="Call models, call and record them, or answer from a recording.",
+            type=click.Choice(MODEL_CALLS),
+            help="Call models, call and record them, or answer from a recording. By default as the use case says, "
+            "or live.",
         ),
         click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="The recording's file."),
         click.option("--no-cache", is_flag=True, help="Run every node, whatever is kept of earlier runs."),
@@ -95,13 +95,19 @@ def host_settings(
     init: tuple[str, ...],
     connections: tuple[str, ...],
     env: tuple[str, ...],
-    model_calls: str,
+    model_calls: str | None,
     recording: Path | None,
     no_cache: bool,
     environment: str,
     engine_imports: str,
+    use_case: UseCaseFacts = UseCaseFacts(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
-    """The words of `flow_options` as fields of a `FlowRequest`."""
+    """The words of `flow_options` as fields of a `FlowRequest`; what they leave open, the use case says."""
+    if model_calls is None and recording is None and use_case.model_calls is not None:
+        model_calls, recording = use_case.model_calls, use_case.recording
+        if model_calls != "live":
+            note(f"model calls: {model_calls}, {recording} (said by {use_case.file})")
+    model_calls = model_calls or "live"
     if model_calls != "live" and recording is None:
         raise click.UsageError(f"--model-calls {model_calls} needs --recording FILE.")
     return {

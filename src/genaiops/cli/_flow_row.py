@@ -12,7 +12,7 @@ from genaiops.cli._flow_options import HOST_OPTIONS, host_settings, read_inputs
 from genaiops.cli._flow_outcome import echo_outcome, failed_json, one_row_json
 from genaiops.cli._output import echo_error, echo_json, say
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 from genaiops.errors import FlowDefinitionError, GenaiopsError, InputError, suggest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _WRONG_INPUTS = ("InputNotFound", "InputTypeError", "InputParseError", "InvalidI
 
 def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
     """Run one row, print it, and return the exit code: 0, 1 for a row that failed, 2 when nothing was started."""
-    settings = open_settings(folders=nearby_folders(flow_home(source), Path.cwd()))
+    settings = open_settings(folders=nearby_folders(flow_home(source)))
     try:
         outcome = _run(source, options, settings, as_json=as_json)
     except GenaiopsError as error:
@@ -54,7 +54,8 @@ def _run(source: str, options: Mapping[str, Any], settings: Settings, *, as_json
     from genaiops.runs import FlowRequest, FlowSession
 
     inputs = read_inputs(options["inputs"], options["inputs_file"])
-    request = FlowRequest(flow=source, **host_settings(**{key: options[key] for key in HOST_OPTIONS}))
+    words = {key: options[key] for key in HOST_OPTIONS}
+    request = FlowRequest(flow=source, **host_settings(**words, use_case=use_case_facts(flow_home(source))))
     store = open_store(settings, flow_home(source))
     with FlowSession(request, settings, store=store, on_log=_echo_print, timeout_s=options["timeout"]) as session:
         _warn(session, inputs, is_node=options["node"] is not None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from genaiops.settings import Settings
 
 USE_CASE_FILES = ("experiment.yaml", "experiment.yml")
+MODEL_CALLS = ("live", "record", "replay")
+# A flow stands in `flows/NAME` of its use case.
+_FLOWS_BELOW_USE_CASE = 3
 
 
 def flow_home(flow: str | Path) -> Path | None:
@@ -21,17 +25,61 @@ def flow_home(flow: str | Path) -> Path | None:
     return path.parent if path.is_file() else None
 
 
-def nearby_folders(home: Path | None, project: Path) -> list[Path]:
-    """Folders whose `.env` and connection files count for a flow: its own, those above it in the project."""
+def nearby_folders(home: Path | None, project: Path | None = None) -> list[Path]:
+    """Folders whose `.env` and connection files count for a flow: its own, and those above it in its project.
+
+    Args:
+        home: The folder of the flow.
+        project: Where to stop; by default the flow's own project, at least the use case it belongs to.
+    """
     if home is None:
         return []
+    from genaiops.settings import find_project
+
     start = home.resolve()
-    found = [start]
-    for folder in start.parents:
-        if not folder.is_relative_to(project):
-            break
-        found.append(folder)
-    return found
+    top = (project or find_project(start)).resolve()
+    if not start.is_relative_to(top) or start == top:
+        above = next((f for f in list(start.parents)[:_FLOWS_BELOW_USE_CASE] if _use_case_file(f)), start)
+        top = above
+    return [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseFacts:
+    """What the use case around a flow says about models.
+
+    Args:
+        file: Its experiment file; None when the flow belongs to none.
+        connections: Its `connections:`.
+        model_calls: Its mode of model calls, when it names one.
+        recording: The recording it names, absolute.
+    """
+
+    file: Path | None = None
+    connections: tuple[Mapping[str, Any], ...] = ()
+    model_calls: str | None = None
+    recording: Path | None = None
+
+
+def use_case_facts(home: Path | None) -> UseCaseFacts:
+    """What the nearest use case around a folder says."""
+    for folder in nearby_folders(home):
+        file = _use_case_file(folder)
+        if file is None:
+            continue
+        data = _read_yaml(file)
+        declared = data.get("connections")
+        entries = [item for item in declared if isinstance(item, Mapping)] if isinstance(declared, list) else []
+        calls = data.get("model_calls")
+        calls = calls if isinstance(calls, Mapping) else {"mode": calls}
+        mode, recording = calls.get("mode"), calls.get("recording")
+        return UseCaseFacts(
+            file=file,
+            connections=tuple(entries),
+            model_calls=mode if mode in MODEL_CALLS else None,
+            recording=folder / recording if isinstance(recording, str) else None,
+        )
+    return UseCaseFacts()
 
 
 def open_store(settings: Settings, home: Path | None) -> ConnectionStore:
@@ -42,20 +90,12 @@ def open_store(settings: Settings, home: Path | None) -> ConnectionStore:
     """
     from genaiops.connections import ConnectionStore
 
-    folders = nearby_folders(home, settings.project)
-    return ConnectionStore.load(settings, declared=list(_declared(folders)), folders=folders)
+    facts = use_case_facts(home)
+    return ConnectionStore.load(settings, declared=list(facts.connections), folders=nearby_folders(home))
 
 
-def _declared(folders: list[Path]) -> Iterator[Mapping[str, Any]]:
-    """`connections:` of the nearest use case."""
-    for folder in folders:
-        file = next((folder / name for name in USE_CASE_FILES if (folder / name).is_file()), None)
-        if file is None:
-            continue
-        declared = _read_yaml(file).get("connections")
-        if isinstance(declared, list):
-            yield from ({"__file__": str(file), **item} for item in declared if isinstance(item, Mapping))
-        return
+def _use_case_file(folder: Path) -> Path | None:
+    return next((folder / name for name in USE_CASE_FILES if (folder / name).is_file()), None)
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
