@@ -9,6 +9,7 @@ from genaiops.experiments._execute import (
     prepare_experiment,
     resume_experiment,
     run_experiment,
+    run_prepared,
 )
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
@@ -19,6 +20,7 @@ from genaiops.experiments._request import (
     OnExperimentEvent,
     ignore_experiment_event,
 )
+from genaiops.experiments._rescore import evaluate_runs
 from genaiops.experiments._result import (
     ExperimentResult,
     find_experiment,
@@ -61,6 +63,7 @@ __all__ = [
     "UseCaseCheck",
     "check_use_case",
     "estimate_plan",
+    "evaluate_runs",
     "examine_experiment",
     "experiment_schema",
     "find_experiment",
@@ -75,5 +78,6 @@ __all__ = [
     "prepare_experiment",
     "resume_experiment",
     "run_experiment",
+    "run_prepared",
     "write_experiment",
 ]

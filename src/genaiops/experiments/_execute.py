@@ -150,7 +150,33 @@ def run_experiment(
     folder = use_case if use_case.is_dir() else use_case.parent
     settings = settings or load_settings(cwd=folder if folder.is_dir() else None, extra_dotenv_folders=[folder])
     prepared = request if isinstance(request, Prepared) else prepare_experiment(request, settings)
-    return _Experiment(prepared, settings, store or open_connections(prepared.spec, settings), on_event).run()
+    return run_prepared(prepared, settings, store=store, on_event=on_event)
+
+
+def run_prepared(
+    prepared: Prepared,
+    settings: Settings,
+    *,
+    store: ConnectionStore | None = None,
+    on_event: OnExperimentEvent = ignore_experiment_event,
+    taken: Mapping[str, RunRecord] | None = None,
+) -> ExperimentResult:
+    """Run what was prepared.
+
+    Args:
+        prepared: The plan.
+        settings: The surroundings.
+        store: Connections; by default those of the environment, the use case and connection files.
+        on_event: Told what happens.
+        taken: Runs that are there already, by the id of their task; only their evaluations are made.
+
+    Raises:
+        ConnectionSettingsError: Connections lack values: all of them in one error; nothing was started.
+    """
+    store = store or open_connections(prepared.spec, settings)
+    if prepared.request.model_calls != "replay":
+        store.require(needed_connections(prepared, with_application=not taken))
+    return _Experiment(prepared, settings, store, on_event, taken or {}).run()
 
 
 def resume_experiment(
@@ -199,6 +225,41 @@ def open_connections(spec: ExperimentSpec, settings: Settings) -> ConnectionStor
     return ConnectionStore.load(settings, declared=spec.connections, folders=folders)
 
 
+def needed_connections(prepared: Prepared, *, with_application: bool = True) -> list[str]:
+    """Connections that the flows of an experiment name, as far as their files tell."""
+    from genaiops.flows import survey_flow
+
+    spec = prepared.spec
+    sources: list[Path | str] = [spec.flow] if with_application else []
+    sources += [
+        evaluator.path for evaluator in spec.evaluators if evaluator.kind == "flow" and evaluator.path is not None
+    ]
+    names: list[str] = []
+    for source in sources:
+        file = _flow_file(source)
+        if file is not None:
+            names += survey_flow(file, every_variant=len(prepared.plan.cells) > 1).connections()
+    inits = [spec.init] if with_application else []
+    for init in (*inits, *spec.evaluator_init.values()):
+        names += [
+            str(value["connection"])
+            for value in init.values()
+            if isinstance(value, Mapping) and value.get("connection")
+        ]
+    return list(dict.fromkeys(names))
+
+
+def _flow_file(source: Path | str) -> Path | None:
+    """The file of a flow, when there is exactly one to find."""
+    if isinstance(source, str):
+        return None
+    if source.is_file():
+        return source
+    names = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
+    found = [source / name for name in names if (source / name).is_file()] or sorted(source.glob("*.prompty"))
+    return found[0] if len(found) == 1 else None
+
+
 def _raise_errors(checked: UseCaseCheck) -> None:
     Problems(list(checked.findings)).raise_errors()
 
@@ -207,7 +268,12 @@ class _Experiment:
     """One experiment under way."""
 
     def __init__(
-        self, prepared: Prepared, settings: Settings, store: ConnectionStore, on_event: OnExperimentEvent
+        self,
+        prepared: Prepared,
+        settings: Settings,
+        store: ConnectionStore,
+        on_event: OnExperimentEvent,
+        taken: Mapping[str, RunRecord],
     ) -> None:
         self._prepared = prepared
         self._spec = prepared.spec
@@ -215,6 +281,7 @@ class _Experiment:
         self._settings = settings
         self._store = store
         self._tell = on_event
+        self._taken = taken
         self._folder = state_folder(settings, FOLDER) / prepared.id
         self._finished: dict[str, Finished] = {}
         self._raws: list[RawEvaluation] = []
@@ -287,7 +354,7 @@ class _Experiment:
     async def run_task(self, task: RunTask, together: RunTogether) -> RunRecord | None:
         """Run a task, or take what an earlier attempt has finished of it."""
         earlier = self._earlier(task)
-        if earlier is not None and earlier.status in ("completed", "failed") and not earlier.stopped:
+        if earlier is not None and (task.id in self._taken or _is_done(earlier)):
             self._progress.count(earlier)
             return earlier
         if self._budget.is_spent:
@@ -318,6 +385,8 @@ class _Experiment:
             self._tell(ExperimentEvent(kind="warning", name=raw.id, message=text))
 
     def _earlier(self, task: RunTask) -> RunRecord | None:
+        if task.id in self._taken:
+            return self._taken[task.id]
         folder = self._settings.state / "runs" / task.id
         return find_run(folder, self._settings) if (folder / "run.json").is_file() else None
 
@@ -441,6 +510,10 @@ class _Experiment:
             "row_scores": ROW_SCORES_FILE,
             "source": "live",
         }
+
+
+def _is_done(record: RunRecord) -> bool:
+    return record.status in ("completed", "failed") and not record.stopped
 
 
 def _now() -> str:

@@ -1,0 +1,200 @@
+"""An experiment on the screen: the plan before it, the results after it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genaiops.cli._output import money, note, one_line, say, seconds, table
+
+if TYPE_CHECKING:
+    from genaiops.experiments import Estimate, ExperimentEvent, ExperimentResult, Prepared, Span
+    from genaiops.gates import Verdict
+
+_COLORS = {"better": "green", "not worse": "green", "worse": "red", "cannot tell": "yellow"}
+_SHOWN_RUNS = 20
+
+
+def echo_plan(prepared: Prepared) -> None:
+    """What will run and what it will take, on standard error so that `--json` stays clean."""
+    plan, estimate = prepared.plan, prepared.estimate
+    spec = prepared.spec
+    where = f" in {spec.env}" if spec.env else ""
+    note(f"experiment {prepared.id}: {spec.name}{where}, {plan.kind}, {len(plan.cells)} of {plan.of} combinations")
+    for cell in plan.cells[:_SHOWN_RUNS]:
+        note(f"  {cell.label}{'  (baseline)' if cell.is_baseline else ''}")
+    if len(plan.cells) > _SHOWN_RUNS:
+        note(f"  and {len(plan.cells) - _SHOWN_RUNS} more")
+    datasets = ", ".join(f"{dataset.name} ({_rows(prepared, dataset.path)} rows)" for dataset in spec.datasets)
+    note(f"  on {datasets}")
+    if spec.evaluators:
+        note(f"  scored by {', '.join(evaluator.name for evaluator in spec.evaluators)}")
+    note(f"  {_estimate_line(estimate)}")
+
+
+def _rows(prepared: Prepared, path: Path | None) -> str:
+    count = prepared.counts.get(path) if path is not None else None
+    limit = prepared.request.limit
+    return "?" if count is None else str(min(count, limit) if limit else count)
+
+
+def _estimate_line(estimate: Estimate) -> str:
+    calls = "model calls unknown" if estimate.model_calls is None else f"{estimate.model_calls} model calls at most"
+    parts = [f"{estimate.runs} runs of {estimate.rows} rows", f"{estimate.evaluations} evaluations", calls]
+    if estimate.evaluation_calls:
+        parts.append(f"{estimate.evaluation_calls} by evaluators")
+    if estimate.shared_calls:
+        parts.append(f"{estimate.shared_calls} shared between combinations")
+    if estimate.tokens and estimate.tokens.high:
+        parts.append(f"{_span(estimate.tokens, '{:,.0f}')} tokens")
+    if estimate.cost_usd and estimate.cost_usd.high:
+        parts.append(f"${_span(estimate.cost_usd, '{:.4f}')}")
+    if estimate.duration_s:
+        parts.append(f"{seconds(estimate.duration_s.low)} to {seconds(estimate.duration_s.high)}")
+    basis = f" (from {estimate.basis})" if estimate.tokens and estimate.tokens.high else ""
+    return ", ".join(parts) + basis
+
+
+def _span(span: Span, form: str) -> str:
+    return f"{form.format(span.low)} to {form.format(span.high)}"
+
+
+def echo_event(event: ExperimentEvent, *, quiet: bool) -> None:
+    """Warnings always, the end of each run when a person reads."""
+    if event.kind == "warning":
+        say("warning", event.message, color="yellow")
+    elif event.kind in ("run", "evaluation") and not quiet:
+        note(f"{event.kind} {event.name}: {event.message}")
+
+
+def echo_result(result: ExperimentResult, verdict: Verdict | None, reports: Sequence[Path]) -> None:
+    """Metrics with intervals, words against the baseline, the verdict, where the rest stands."""
+    _echo_metrics(result)
+    _echo_failures(result.runs)
+    _echo_undecided(result.comparisons)
+    _echo_regressions(result.data.get("regressions") or ())
+    click.echo()
+    click.echo(_sum_line(result))
+    if result.data.get("partial"):
+        say("note", str(result.data["partial"]), color="yellow")
+    if verdict is not None:
+        from genaiops.gates import verdict_text
+
+        click.echo()
+        click.echo(verdict_text(verdict), nl=False)
+    click.echo()
+    if reports:
+        click.echo(f"report: {reports[0]}")
+    click.echo(f"record: {result.path}")
+    if result.status == "interrupted":
+        click.echo(f"resume: genaiops run --resume {result.id}")
+
+
+def _echo_metrics(result: ExperimentResult) -> None:
+    words = {(c["evaluator"], c["dataset"], c["metric"], c["candidate"]): c for c in result.comparisons}
+    labels = {run["id"]: run for run in result.runs}
+    rows: list[tuple[str, ...]] = []
+    for score in result.scores:
+        run = labels.get(score["run"], {})
+        label = str(run.get("variant_label", ""))
+        for name, figures in score["metrics"].items():
+            found = words.get((score["evaluator"], score["dataset"], name, label))
+            against = "baseline" if run.get("is_baseline") else _signed(found["difference"]) if found else ""
+            verdict = "" if found is None else str(found["verdict"])
+            rows.append(
+                (
+                    name,
+                    label,
+                    score["dataset"],
+                    score["evaluator"],
+                    _figure(figures),
+                    _counts(figures),
+                    against,
+                    verdict,
+                )
+            )
+    headers = ("metric", "variant", "dataset", "evaluator", "value", "rows", "difference", "verdict")
+    rows.sort(key=lambda row: (row[3], row[0], row[2]))
+    if rows:
+        _colored_table(headers, rows)
+    else:
+        runs = [(r["variant_label"], r["dataset"], _row_counts(r["rows"]), str(r["status"])) for r in result.runs]
+        table(("variant", "dataset", "rows", "status"), runs)
+
+
+def _colored_table(headers: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """As `table`, with the verdict words in colour on a terminal that wants it."""
+    from genaiops.cli._session import color_allowed
+
+    if not sys.stdout.isatty() or not color_allowed():
+        table(headers, rows)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*headers, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(cell, style=_COLORS.get(cell, "")) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def _figure(figures: Mapping[str, Any]) -> str:
+    if figures.get("value") is None:
+        return "not measured"
+    value = f"{figures['value']:.4g}"
+    return value if figures.get("low") is None else f"{value} [{figures['low']:.3g}, {figures['high']:.3g}]"
+
+
+def _counts(figures: Mapping[str, Any]) -> str:
+    return f"{figures['rows']}" + (f" ({figures['failed']} not scored)" if figures.get("failed") else "")
+
+
+def _row_counts(rows: Mapping[str, int]) -> str:
+    return f"{rows['completed']} of {rows['total']}" + (f", {rows['failed']} failed" if rows["failed"] else "")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4g}"
+
+
+def _echo_failures(runs: Iterable[Mapping[str, Any]]) -> None:
+    rows = [
+        (run["variant_label"], run["dataset"], str(failure["count"]), failure["kind"], one_line(failure["message"]))
+        for run in runs
+        for failure in run.get("failures") or ()
+    ]
+    if rows:
+        click.echo()
+        table(("variant", "dataset", "rows", "failure", "message"), rows)
+
+
+def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:
+    for entry in comparisons:
+        certainty = entry.get("certainty")
+        if entry["verdict"] == "cannot tell" and certainty:
+            price = [f"{certainty['rows']} more rows"]
+            if certainty.get("cost_usd"):
+                price.append(money(certainty["cost_usd"]))
+            if certainty.get("duration_s"):
+                price.append(seconds(certainty["duration_s"]))
+            note(f"{entry['metric']} of {entry['candidate']} cannot be told yet: about {', '.join(price)} would")
+
+
+def _echo_regressions(regressions: Iterable[Mapping[str, Any]]) -> None:
+    for entry in regressions:
+        nodes = ", ".join(f"{group['count']} begin in {group['node']}" for group in entry["by_node"][:3])
+        note(f"{entry['metric']} of {entry['candidate']}: {entry['worse']} rows got worse; {nodes}")
+
+
+def _sum_line(result: ExperimentResult) -> str:
+    data = result.data
+    calls = f"{data['model_calls']} model calls, {data['kept']} kept"
+    source = "" if data.get("source") in (None, "live") else f", {data['source']} replies"
+    spent = money(data["cost_usd"]) if data.get("cost_usd") is not None else "cost unknown"
+    return f"{result.status}: {len(result.runs)} runs, {calls}{source}, {spent}, {seconds(data['duration_s'])}"
