@@ -81,14 +81,10 @@ def check_prompty(path: Path, report: Report) -> tuple[YamlDocument | None, list
         report.error("UserErrorException", "The front matter is empty or no mapping.", file=path, line=1)
         return parts.front, []
     if is_second_dialect(front):
-        report.error(
-            "prompty-second-dialect",
-            "This prompty is written for prompty 2.x; flows run the first dialect.",
-            file=path,
-            line=parts.front.line("model"),
-            hint="Write 'model: {api: chat, configuration: {type: azure_openai|openai, …}, parameters: {…}}'.",
-        )
-        return parts.front, []
+        translated = _translate(front, parts, path, report)
+        if translated is None:
+            return parts.front, []
+        front = translated
     uses = _check_model(front, parts.front, report)
     _check_inputs(front, parts.front, report)
     template = check_template(parts.body, file=path, report=report, first_line=parts.body_line)
@@ -108,6 +104,22 @@ def check_prompty(path: Path, report: Report) -> tuple[YamlDocument | None, list
         if mapping(front.get("model")).get("api", "chat") == "chat":
             check_roles(template, file=path, report=report)
     return parts.front, uses
+
+
+def _translate(front: Mapping[str, Any], parts: PromptyText, path: Path, report: Report) -> Mapping[str, Any] | None:
+    """The front matter in the first dialect; None, and an error, when it asks for what differs."""
+    from genaiops.prompts import translate_prompty
+
+    line = parts.front.line("model")
+    try:
+        translated, warnings = translate_prompty(front, path)
+    except GenaiopsError as error:
+        report.error("prompty-second-dialect", error.message, file=path, line=line, hint=error.hint)
+        return None
+    told = " ".join(warning.removeprefix(f"{path}: ") for warning in warnings)
+    message = f"This prompty is written for prompty 2.x and runs translated. {told}".strip()
+    report.warning("prompty-second-dialect", message, file=path, line=line)
+    return translated
 
 
 def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Report) -> list[ConnectionUse]:
