@@ -10,7 +10,9 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 # Public name -> the room that owns it.
-_ROOMS: dict[str, str] = {}
+_ROOMS: dict[str, str] = {
+    "run_experiment": "genaiops.experiments",
+}
 
 __all__ = ["__version__", *sorted(_ROOMS)]
 
