@@ -350,3 +350,15 @@ def test_gate_raises_few_false_alarms_on_an_unchanged_application(tmp_path: Path
 
     assert stopped / 150 <= 0.05
     assert naive / 150 > 0.7
+
+
+def test_half_an_experiment_proves_nothing(tmp_path: Path) -> None:
+    rows = {"variant_0": {"accuracy": passes(95, 100)}}
+    interrupted = write_experiment(tmp_path / "i", rows, extra={"status": "interrupted"})
+    budget = write_experiment(tmp_path / "b", rows, extra={"partial": "the budget of $5 was spent."})
+    gate = {"metrics": {"accuracy": 0.8}}
+
+    assert "interrupted before its end" in judged(interrupted, gate).reasons[0]
+    assert judged(interrupted, gate).result == "failed"
+    assert judged(budget, gate).result == "passed"
+    assert any("the budget of $5 was spent." in reason for reason in judged(budget, gate).reasons)

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from genaiops.stats import compare_pairs, decide, estimate
+from genaiops.stats import compare_pairs, decide, estimate, winner
 
 KINDS = ("Academic", "App", "Channel", "News", "Profile", "Shop")
 LANGUAGES = ("English", "French", "German")
@@ -94,6 +94,7 @@ class _Maker:
             "tokens": {side: sum(run["tokens"][side] for run in runs) for side in ("input", "output")},
             "cost_usd": sum(run["cost_usd"] for run in runs),
             "duration_s": max(run["duration_s"] for run in runs) * 1.3,
+            "winners": self.winners(),
             "noise_floor": {
                 "rows": 20,
                 "repeats": 2,
@@ -165,8 +166,8 @@ class _Maker:
         if own.random() < self.sample.failing:
             return self.failure(row, inputs, page, duration, own)
         nodes = {
-            "fetch_text_from_url": _node(page, 0.012, variant != "variant_0", 0, 0),
-            "summarize_text_content": _node(summary, duration * 0.6, False, 320, 48),
+            "fetch_text_from_url": {**_node(page, 0.012, variant != "variant_0", 0, 0), "started_s": 0.0},
+            "summarize_text_content": {**_node(summary, duration * 0.6, False, 320, 48), "started_s": 0.012},
             "classify_with_llm": _node(
                 json.dumps({"category": category, "evidence": "Both"}), duration * 0.4, False, 100, 12
             ),
@@ -251,6 +252,21 @@ class _Maker:
              "needed_rows": decision.needed_rows, "smallest_detectable": decision.smallest_detectable}
             for (dataset, evaluator, candidate, result), decision in zip(found, decisions, strict=True)
         ]  # fmt: skip
+
+    def winners(self) -> list[dict[str, Any]]:
+        found = []
+        for dataset in self.sample.datasets:
+            for evaluator in self.sample.evaluators:
+                scores: dict[str, Any] = {
+                    name: self.values[(dataset, name, evaluator)] for name in self.sample.variants
+                }
+                rows = [row for row in range(self.sample.rows) if all(row in each for each in scores.values())]
+                if len(scores) > 1 and rows:
+                    best = winner({name: [each[row] for row in rows] for name, each in scores.items()}, resamples=200)
+                    metric = "accuracy" if evaluator == "web_classification_flow" else "quality"
+                    what = {"evaluator": evaluator, "dataset": dataset, "metric": metric}
+                    found.append({**what, **best._asdict(), "tied": list(best.tied)})
+        return found
 
     def regressions(self) -> list[dict[str, Any]]:
         if len(self.sample.variants) < 3 or self.sample.rows < 40:

@@ -276,3 +276,60 @@ def test_compressed_rows_are_unpacked_in_a_real_browser(tmp_path: Path) -> None:
 
     assert 'data-encoding="deflate"' in page
     assert "1–50 of 700" in page
+
+
+def edited(folder: Path, **changes: object) -> Path:
+    file = folder / "experiment.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}), encoding="utf-8")
+    return folder
+
+
+def test_ties_prices_and_confirmations_are_told(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path, Sample(rows=30, datasets=("one",)))
+    comparison = {
+        "metric": "accuracy", "evaluator": "web_classification_flow", "dataset": "one", "candidate": "variant_1",
+        "verdict": "cannot tell", "needed_rows": 340, "pairs": 30, "difference": 0.02, "low": -0.1, "high": 0.14,
+        "certainty": {"rows": 310, "cost_usd": 0.84, "duration_s": 240.0},
+    }  # fmt: skip
+    winner = {"metric": "accuracy", "evaluator": "web_classification_flow", "dataset": "one", "best": "variant_1",
+              "tied": ["variant_1", "variant_0"], "shrunk": 0.861, "optimism": 0.02}  # fmt: skip
+    held_out = {"metric": "accuracy", "candidate": "variant_1", "verdict": "not worse", "pairs": 77, "difference": 0.01}
+    edited(folder, comparisons=[comparison], winners=[winner], confirmation=[held_out])
+
+    write_reports(folder, tmp_path / "r", ["page"])
+
+    words = read_page(tmp_path / "r" / "report.html").words
+    assert "310 more rows would tell: $0.84, 4 min" in words
+    assert (
+        "Best: variant_1, statistically tied with variant_0; without the luck of being the best of 3: 0.861." in words
+    )
+    assert "Confirmed on rows that did not choose the winner" in words
+    assert "● not worse" in words
+
+
+def test_unfinished_experiments_say_so_first(tmp_path: Path) -> None:
+    folder = edited(write_sample(tmp_path, Sample(rows=5)), status="interrupted")
+
+    write_reports(folder, tmp_path / "r", ["page"])
+
+    words = read_page(tmp_path / "r" / "report.html").words
+    assert words.index("It was interrupted before its end") < words.index("Rows run")
+
+
+def test_rows_that_lost_are_found_by_the_applications_dataset(tmp_path: Path) -> None:
+    """Metrics are measured on the evaluator's dataset, rows belong to the application's."""
+    folder = write_sample(tmp_path, Sample(rows=50))
+    result = json.loads((folder / "experiment.json").read_text())
+    for score in result["scores"]:
+        score["run_dataset"] = score["dataset"]
+        score["dataset"] += "_eval"
+    result["regressions"][0]["dataset"] += "_eval"
+    edited(folder, **result)
+
+    write_reports(folder, tmp_path / "r", ["page"])
+
+    page = read_page(tmp_path / "r" / "report.html")
+    rows = {found["id"] for tag, found in page.elements if tag == "details" and found.get("class") == "row"}
+    links = {address[1:] for address in page.attributes("href") if address.startswith("#row-")}
+    assert links & rows
+    assert {link.rsplit("-", 1)[0] for link in links} <= {row.rsplit("-", 1)[0] for row in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from genaiops.errors import SettingsError, suggest
 from genaiops.gates._against import comparable_checks, comparison_checks, default_runs, other_runs
@@ -12,6 +12,9 @@ from genaiops.gates._evidence import Evidence, label, load_evidence
 from genaiops.gates._limits import cost_checks, measured, metric_checks, row_checks
 from genaiops.gates._policy import Policy
 from genaiops.gates._verdict import Check, Result, Verdict
+
+_NOTES: Final = frozenset({"comparable", "complete"})
+"""Checks that are only made when there is something to know, also when they hold."""
 
 
 def judge_experiment(
@@ -57,7 +60,7 @@ def judge(
     if policy is None:
         return Verdict(result="not judged", reasons=("The use case has no gate.",), experiment=experiment)
     runs = _candidates(evidence, policy)
-    checks = [*row_checks(evidence, runs, policy)]
+    checks = [*_completeness(evidence), *row_checks(evidence, runs, policy)]
     for demand in policy.metrics:
         checks += metric_checks(measured(evidence, runs, demand, policy.level), demand, evidence)
     checks += cost_checks(runs, policy)
@@ -122,15 +125,25 @@ def _comparisons(
         yield Check(rule="baseline", result="not judged", words=words)
 
 
+def _completeness(evidence: Evidence) -> Iterator[Check]:
+    """Half an experiment proves nothing; one that its budget ended is whole as far as it goes, and says so."""
+    if evidence.result.get("status") == "interrupted":
+        words = "The experiment was interrupted before its end: go on with it (--resume) and judge it then."
+        yield Check(rule="complete", result="failed", words=words)
+    elif evidence.result.get("partial"):
+        words = f"The experiment ended before all of its rows: {evidence.result['partial']}"
+        yield Check(rule="complete", result="passed", words=words)
+
+
 def _confirmations(evidence: Evidence, runs: Sequence[Mapping[str, Any]], policy: Policy) -> Iterator[Check]:
     """A winner chosen among many looks better than it is: it has to hold on rows that did not choose it."""
-    if not policy.confirm or policy.candidate != "best":
+    if policy.candidate != "best":
         return
     variants = {label(run) for run in runs}
     if not variants - {label(run) for run in default_runs(evidence)}:
         return  # the default variant won: nothing was chosen
     found = [form for form in evidence.result.get("confirmation") or () if form.get("candidate") in variants]
-    if not found:
+    if not found and policy.confirm:
         words = f"{', '.join(sorted(variants))} was chosen as the best and not confirmed on held-out rows."
         yield Check(rule="confirmed", result="failed", words=words)
     for form in found:
@@ -143,7 +156,7 @@ def _confirmations(evidence: Evidence, runs: Sequence[Mapping[str, Any]], policy
 def _result(checks: Sequence[Check]) -> Result:
     if any(check.result == "failed" for check in checks):
         return "failed"
-    about = {"failed rows", "unscored rows", "comparable"}  # these hold in an experiment that measured nothing at all
+    about = {"failed rows", "unscored rows", *_NOTES}  # these hold in an experiment that measured nothing at all
     if any(check.result == "passed" and check.rule not in about for check in checks):
         return "passed"
     # Only limits on rows were demanded, or the first run has no baseline yet.
@@ -154,7 +167,7 @@ def _reasons(result: Result, checks: Sequence[Check]) -> tuple[str, ...]:
     failed = [check.words for check in checks if check.result == "failed"]
     undecided = [check.words for check in checks if check.passed and check.details.get("verdict") == "cannot tell"]
     skipped = [check.words for check in checks if check.result == "not judged"]
-    forced = [check.words for check in checks if check.passed and check.rule == "comparable"]
+    forced = [check.words for check in checks if check.passed and check.rule in _NOTES]
     held = [check.words for check in checks if check.passed and check.words not in (*undecided, *forced)]
     listed = failed if result == "failed" else held
     return tuple(dict.fromkeys([*listed, *forced, *undecided, *skipped]))

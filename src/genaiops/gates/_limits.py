@@ -41,7 +41,7 @@ def measured(
         run, evaluator, dataset = (str(score.get(key)) for key in ("run", "evaluator", "dataset"))
         if run not in labels or demand.metric not in score.get("metrics", {}):
             continue
-        if demand.evaluator in (None, evaluator) and demand.dataset in (None, dataset):
+        if demand.evaluator in (None, evaluator) and demand.dataset in (None, dataset, score.get("run_dataset")):
             groups.setdefault((evaluator, dataset, labels[run]), []).append(score)
     return [_together(evidence, demand.metric, key, scores, level) for key, scores in groups.items()]
 

@@ -137,7 +137,7 @@ def _cell(story: Story, cell: Cell, before: Cell | None, nodes: dict[str, int], 
 
 
 def _node(name: str, node: Mapping[str, Any], before: Cell | None, nodes: dict[str, int], cuts: _Cuts) -> list[Any]:
-    """[name's place, status, output or 0 when as the default variant's, seconds, kept, tokens]."""
+    """[name's place, status, output or 0 when as the default variant's, seconds, kept, tokens, begun after seconds]."""
     other = before.nodes.get(name) if before is not None else None
     same = other is not None and other.get("output") == node.get("output") and other.get("status") == node.get("status")
     return [
@@ -147,6 +147,7 @@ def _node(name: str, node: Mapping[str, Any], before: Cell | None, nodes: dict[s
         _round(node.get("duration_s")),
         int(bool(node.get("kept"))),
         node.get("tokens") or 0,
+        _round(node.get("started_s")),
     ]
 
 

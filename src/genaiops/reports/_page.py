@@ -16,8 +16,16 @@ from genaiops.reports import _format as formats
 from genaiops.reports._advice import advise, headline
 from genaiops.reports._diff import word_diff
 from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
-from genaiops.reports._story import Cell, Row, Story
-from genaiops.reports._views import cost_quality, metric_tables, node_lines, regression_lines, segment_tables
+from genaiops.reports._story import Cell, Row, Story, label
+from genaiops.reports._views import (
+    TONES,
+    certainty_text,
+    cost_quality,
+    metric_tables,
+    node_lines,
+    regression_lines,
+    segment_tables,
+)
 
 PAGE_BYTES: Final = 1_400_000
 """What a page of up to 1,000 rows may weigh, and how much more each further row adds."""
@@ -108,8 +116,19 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "shown": [_static_row(story, row) for row in shown],
         "changes": CHANGES,
         "words": VERDICTS,
+        "tones": TONES,
+        "evaluations": _evaluations(story),
         "links": links,
     }
+
+
+def _evaluations(story: Story) -> list[dict[str, Any]]:
+    """Evaluations that took something worth showing, with the variant that they scored."""
+    found = [
+        {**each, "variant": label(story.run(str(each.get("run"))))} for each in story.result.get("evaluations", ())
+    ]
+    telling = any(each.get("model_calls") or each.get("status") == "failed" for each in found)
+    return found if telling or any((each.get("rows") or {}).get("failed") for each in found) else []
 
 
 def _standing(verdict: Mapping[str, Any]) -> str:
@@ -206,6 +225,7 @@ def _template() -> Any:
         "value_text",
     )
     environment.filters.update({name: getattr(formats, name) for name in names})
+    environment.filters["certainty_text"] = certainty_text
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
     environment.finalize = lambda value: formats.plain(value) if type(value) is str else value

@@ -326,6 +326,7 @@ def _shown_node(node: Mapping[str, Any]) -> dict[str, Any]:
         "status": node.get("status"),
         "output": node.get("output"),
         "duration_s": node.get("duration_s"),
+        "started_s": node.get("started_s"),
         "kept": bool(node.get("kept")),
         "tokens": _tokens(node.get("tokens")),
     }

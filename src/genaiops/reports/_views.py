@@ -46,6 +46,7 @@ class MetricTable(NamedTuple):
     axis: Markup
     difference_axis: Markup | None
     lines: Sequence[MetricLine]
+    winner: str | None
 
 
 class SegmentTable(NamedTuple):
@@ -101,7 +102,31 @@ def _metric_table(
         axis_plot(scale),
         axis_plot(differences) if differences else None,
         [_metric_line(story, name, form, scale, baseline, compared.get(name), differences) for name, form in named],
+        _winner(story, evaluator, metric, dataset),
     )
+
+
+def _winner(story: Story, evaluator: str, metric: str, dataset: str) -> str | None:
+    """Who is best, who is tied with it, and what is left of the lead without the luck of being the best of many."""
+    for each in story.result.get("winners") or ():
+        if (each.get("evaluator"), each.get("metric"), each.get("dataset")) == (evaluator, metric, dataset):
+            others = [str(name) for name in each.get("tied") or () if name != each.get("best")]
+            tied = f", statistically tied with {' and '.join(others)}" if others else ", clear of the others"
+            luck = f"; without the luck of being the best of {len(story.variants)}: {number(each.get('shrunk'))}"
+            return f"Best: {each.get('best')}{tied}{luck if each.get('optimism') else ''}."
+    return None
+
+
+def certainty_text(comparison: Mapping[str, Any]) -> str:
+    """What "cannot tell" would take: 310 more rows would tell, $0.84, 4 min."""
+    needed = comparison.get("needed_rows")
+    if comparison.get("verdict") != "cannot tell" or not needed:
+        return ""
+    known = comparison.get("certainty") or {}
+    more = known.get("rows") or max(0, int(needed) - int(comparison.get("pairs") or 0))
+    price = [money(known["cost_usd"])] if known.get("cost_usd") else []
+    price += [duration(known["duration_s"])] if known.get("duration_s") else []
+    return f"{more:,} more rows would tell" + (f": {', '.join(price)}" if price else "")
 
 
 def _metric_line(
@@ -233,7 +258,7 @@ def regression_lines(story: Story) -> list[dict[str, Any]]:
                 {
                     "metric": regression.get("metric"),
                     "candidate": variant_name(story, regression.get("candidate")),
-                    "dataset": regression.get("dataset") or (story.datasets[0] if len(story.datasets) == 1 else None),
+                    "dataset": _run_dataset(story, regression),
                     "total": total,
                     "nodes": [
                         {**node, "share": percent(int(node.get("count") or 0), total),
@@ -244,6 +269,17 @@ def regression_lines(story: Story) -> list[dict[str, Any]]:
                 }
             )  # fmt: skip
     return found
+
+
+def _run_dataset(story: Story, regression: Mapping[str, Any]) -> str | None:
+    """The application's dataset behind the one that the metric was measured on: rows are found by it."""
+    named = regression.get("dataset")
+    for score in story.result.get("scores", ()):
+        if score.get("dataset") == named and score.get("evaluator") == regression.get(
+            "evaluator", score.get("evaluator")
+        ):
+            return str(score.get("run_dataset") or story.run(str(score.get("run"))).get("dataset") or named)
+    return named if named in story.datasets else story.datasets[0] if len(story.datasets) == 1 else None
 
 
 def node_lines(story: Story) -> list[dict[str, Any]]:

@@ -129,16 +129,26 @@
       return [values(row[INPUTS], null), make("div", { className: "columns" }, row[CELLS].map(column))].reduce((box, part) => (box.append(part), box), make("div", {}));
     }
 
+    // When a node ran within its row, as a bar.
+    function span(begun, time, whole) {
+      if (typeof begun !== "number" || !time || !whole) return null;
+      const draw = (tag, props) => { const node = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const key in props) node.setAttribute(key, props[key]); return node; };
+      const share = (value) => `${Math.max(0, Math.min(100, 100 * value / whole)).toFixed(1)}%`;
+      const box = draw("svg", { width: "100%", height: 5, class: "span", "aria-hidden": "true" });
+      box.append(draw("rect", { x: share(begun), width: share(time), height: 5, rx: 1, class: "fill-bar" }));
+      return box;
+    }
+
     function nodes(cell, other) {
       if (!cell[6].length) return null;
-      const lines = cell[6].map(([at, status, output, time, kept, tokens]) => {
+      const lines = cell[6].map(([at, status, output, time, kept, tokens, begun]) => {
         const twin = other && other[6].find((node) => node[0] === at);
         const differs = other && twin && output !== 0 && output !== twin[2];
         const text = output === 0 ? (twin ? twin[2] : "") : output;
         const tag = (words, tone) => make("span", { className: `tag ${tone || ""}` }, words);
         return make("tr", { className: differs ? "differs" : "" }, make("th", { scope: "row" }, make("code", {}, data.nodes[at]), " ",
           differs ? tag("differs") : null, kept ? tag("kept") : null, status ? tag(STATUS[status], status === 1 ? "worse" : "") : null),
-          make("td", {}, differs ? diff(twin[2], text) : text), make("td", { className: "num" }, seconds(time), tokens ? make("span", { className: "light" }, `${tokens} tokens`) : null));
+          make("td", {}, differs ? diff(twin[2], text) : text), make("td", { className: "num" }, seconds(time), span(begun, time, cell[4]), tokens ? make("span", { className: "light" }, `${tokens} tokens`) : null));
       });
       return make("table", { className: "nodes" }, make("thead", {}, make("tr", {}, ["Node", "Output", "Time"].map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, lines));
     }
