@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
 from typing import Any
 
 from genaiops.errors import FlowDefinitionError, GenaiopsError, RowError
@@ -16,7 +18,7 @@ from genaiops.flows._failures import failure
 from genaiops.flows._generators import AsyncGeneratorProxy, GeneratorProxy, joined, joined_async, watched
 from genaiops.flows._images import image_reader, image_writer
 from genaiops.flows._model import Flow
-from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, Outcome, Services
+from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeOutcome, Outcome, Services
 from genaiops.flows._plan import Plan
 from genaiops.flows._recorded import NotJsonError, recorded, to_json_value
 from genaiops.tracing import SpanRecorder
@@ -46,7 +48,10 @@ class EntryPlan(Plan):
         _check_aggregate(self.flow, self._aggregate)
         self._write_image = image_writer(flow.message_format, services.images)
         self._converter = InputConverter(
-            self.flow.inputs, image_reader(flow.folder), omittable=code_defaults(call), keep_null=True
+            self.flow.inputs,
+            image_reader(flow.folder, services.image_folders),
+            omittable=code_defaults(call),
+            keep_null=True,
         )
 
     @property
@@ -62,22 +67,25 @@ class EntryPlan(Plan):
     # Rows
 
     def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> _EntryCall:
-        return _EntryCall(inputs or self.flow.sample.get("inputs") or {}, row, streaming)
+        return _EntryCall(inputs or self.flow.sample.get("inputs") or {}, row, repeat, streaming)
 
     async def _run(self, recorder: SpanRecorder, call: _EntryCall) -> Outcome:
         with recorder.span(self.flow.name, "flow") as root:
             arguments = self._arguments(call)
             if arguments is not None:
                 try:
-                    if self._is_async:
-                        value = self._function(**arguments)
-                    else:
-                        value = await self.threads.run(self._function_and_join, arguments, call.streaming)
-                    if inspect.isawaitable(value):
-                        value = await value
-                    call.value = await self._joined_async(value, call.streaming)
+                    with self._models_of(call):
+                        if self._is_async:
+                            value = self._function(**arguments)
+                        else:
+                            value = await self.threads.run(self._function_and_join, arguments, call.streaming)
+                        if inspect.isawaitable(value):
+                            value = await value
+                        call.value = await self._joined_async(value, call.streaming)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
                     self._note(call, error)
+            call.calls.tokens = root.usage
+            call.calls.duration_s = perf_counter() - call.started
             outcome = self._outcome(call)
             root.error = outcome.error["message"] if outcome.error else None
         outcome.tokens = root.usage
@@ -93,18 +101,24 @@ class EntryPlan(Plan):
             arguments = self._arguments(call)
             if arguments is not None:
                 try:
-                    value = self._function_and_join(arguments, streaming)
-                    if inspect.isawaitable(value):
-                        value = asyncio.run(_awaited(value))
-                    call.value = value
+                    with self._models_of(call):
+                        value = self._function_and_join(arguments, streaming)
+                        if inspect.isawaitable(value):
+                            value = asyncio.run(_awaited(value))
+                        call.value = value
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
                     self._note(call, error)
+            call.calls.tokens = root.usage
+            call.calls.duration_s = perf_counter() - call.started
             outcome = self._outcome(call)
             root.error = outcome.error["message"] if outcome.error else None
         outcome.tokens = root.usage
         outcome.spans = recorder.spans
         outcome.trace_id = recorder.trace_id
         return outcome
+
+    def _models_of(self, call: _EntryCall) -> AbstractContextManager[Any]:
+        return self.user_models.scope(call.calls, call.repeat) if self.user_models else nullcontext()
 
     def _arguments(self, call: _EntryCall) -> dict[str, Any] | None:
         """The arguments of the entry; what is not declared is recorded and not passed."""
@@ -161,6 +175,8 @@ class EntryPlan(Plan):
             error=call.error,
             aggregation=aggregation,
             value=call.value,
+            # What its model calls took is counted as that of a node; a flow without any has no nodes.
+            nodes={} if call.calls.model is None else {self.flow.name: call.calls},
         )
 
     def _outputs(self, value: Any) -> dict[str, Any]:
@@ -189,10 +205,11 @@ class EntryPlan(Plan):
         try:
             owner = self._factory.make() if self._factory else self._target
             method = owner.__aggregate__
-            if inspect.iscoroutinefunction(method):
-                metrics = await method(outputs)
-            else:
-                metrics = await self.threads.run(method, outputs)
+            with self._models_of(_EntryCall({}, None, 0, False)):
+                if inspect.iscoroutinefunction(method):
+                    metrics = await method(outputs)
+                else:
+                    metrics = await self.threads.run(method, outputs)
         except Exception as error:  # noqa: BLE001 - prompt flow goes on without metrics, whatever happens here
             form = failure(error, name="__aggregate__", folder=self.flow.folder, kind="ScriptExecutionError")
             where = f" ({form['file']}:{form['line']})" if form["file"] else ""
@@ -206,11 +223,14 @@ class EntryPlan(Plan):
 class _EntryCall:
     """One call of `run`: what was given, and how far it came."""
 
-    __slots__ = ("error", "inputs", "row", "streaming", "value")
+    __slots__ = ("calls", "error", "inputs", "repeat", "row", "started", "streaming", "value")
 
-    def __init__(self, inputs: Mapping[str, Any], row: int | None, streaming: bool) -> None:
+    def __init__(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> None:
         self.inputs: Any = inputs
         self.row = row
+        self.repeat = repeat
+        self.calls = NodeOutcome("completed")
+        self.started = perf_counter()
         self.streaming = streaming
         self.value: Any = None
         self.error: dict[str, Any] | None = None

@@ -36,7 +36,7 @@ class GraphPlan(Plan):
 
     def __init__(self, flow: Flow, services: Services, *, concurrency: int, streaming: bool) -> None:
         super().__init__(flow, services, concurrency=concurrency)
-        self._read_image = image_reader(flow.folder)
+        self._read_image = image_reader(flow.folder, services.image_folders)
         self._write_image = image_writer(flow.message_format, services.images)
         self._converter = InputConverter(flow.inputs, self._read_image)
         loader = NodeLoader(flow, services, self._read_image, streaming=streaming, threads=self.threads)
@@ -118,6 +118,7 @@ class GraphPlan(Plan):
             repeat=call.repeat,
             streaming=call.streaming,
             write_image=self._write_image,
+            models=self.user_models,
         )
         return call.graph_row
 
@@ -235,7 +236,13 @@ class GraphPlan(Plan):
                 if b.source == "constant" or b.name in values or not b.omit
             ),
         )
-        row = GraphRow(CompiledGraph([compiled]), values, self.flow.folder, write_image=self._write_image)
+        row = GraphRow(
+            CompiledGraph([compiled]),
+            values,
+            self.flow.folder,
+            write_image=self._write_image,
+            models=self.user_models,
+        )
         recorder = SpanRecorder({"flow": self.flow.name, "node": node})
         with recorder.span(self.flow.name, "flow") as root:
             await drive_on_loop(row, self.threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ def may_hold_image(value: Any) -> bool:
     return isinstance(value, list) and any(may_hold_image(item) for item in value)
 
 
-def image_reader(folder: Path) -> Callable[[Any, str], Any]:
+def image_reader(folder: Path, allowed: Sequence[Path] = ()) -> Callable[[Any, str], Any]:
     """A function that makes images of values: of an `image` itself, of image dicts inside anything else.
 
-    Relative paths in a flow's file are relative to `folder`.
+    Relative paths in a flow's file are relative to `folder`; absolute ones may lead into the folders `allowed` too.
     """
 
     def read(value: Any, type_name: str) -> Any:
@@ -35,8 +35,8 @@ def image_reader(folder: Path) -> Callable[[Any, str], Any]:
 
         try:
             if type_name == "image":
-                return prompts.load_image(value, folder=folder)
-            return prompts.load_images(value, folder=folder)
+                return prompts.load_image(value, folder=folder, allowed=allowed)
+            return prompts.load_images(value, folder=folder, allowed=allowed)
         except RowError:
             raise
         except (ValueError, TypeError, OSError) as error:

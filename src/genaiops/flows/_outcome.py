@@ -29,6 +29,7 @@ class Services:
         models: How models are called; None when no node calls one.
         kept: Where results are kept by content; None keeps nothing.
         images: The folder where images of outcomes are written; None writes them into the outcome as base64.
+        image_folders: Folders beside the flow's own from which images may be read: those of data files.
         environ: Variables that `${env:NAME}` reads, in model configurations and in prompty files.
     """
 
@@ -36,6 +37,7 @@ class Services:
     models: Models | None = None
     kept: KeptResults | None = None
     images: Path | None = None
+    image_folders: Sequence[Path] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -40,7 +40,7 @@ class PromptyPlan(Plan):
         self._write_image = image_writer(flow.message_format, services.images)
         self._converter = InputConverter(
             flow.inputs,
-            image_reader(flow.folder),
+            image_reader(flow.folder, services.image_folders),
             omittable=frozenset(name for name, item in flow.inputs.items() if item.has_default),
         )
 

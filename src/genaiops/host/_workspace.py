@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _CONNECTION_FIELD = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
 _MODEL_NODES = frozenset({"llm", "custom_llm"})
+_MODEL_WORDS = re.compile(rb"promptflow\.tools|[Pp]rompty|load_flow")
+_MOST_FILES = 500
 
 
 class Workspace:
@@ -101,6 +104,7 @@ class Workspace:
             models=self.models if uses_models else None,
             kept=self._kept_results() if uses_models or any(node.cache for node in flow.nodes) else None,
             images=Path(images) if images else None,
+            image_folders=[Path(folder) for folder in request.get("image_folders") or ()],
             environ=os.environ,
         )
 
@@ -171,12 +175,19 @@ class Workspace:
 
 
 def may_call_models(flow: Flow) -> bool:
-    """Whether a row may reach a model through us; plain Python graphs cannot."""
+    """Whether a row may reach a model through us; a graph of plain Python that names none cannot."""
     if flow.kind != "graph":
         return True
-    return any(
+    has_model_nodes = any(
         node.type in _MODEL_NODES or (node.source is not None and node.source.type != "code") for node in flow.nodes
     )
+    return has_model_nodes or _code_names_models(flow.folder)
+
+
+def _code_names_models(folder: Path) -> bool:
+    """Whether Python files of a flow name what leads to models: prompt flow's tools, prompty files, other flows."""
+    files = islice((path for path in folder.rglob("*.py") if ".venv" not in path.parts), _MOST_FILES)
+    return any(_MODEL_WORDS.search(path.read_bytes()) for path in files if path.is_file())
 
 
 def _has_user_code(flow: Flow) -> bool:

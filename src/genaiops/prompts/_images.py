@@ -250,18 +250,24 @@ def check_message_format(value: str | None) -> MessageFormat:
     )
 
 
-def load_image(value: Any, *, folder: Path | None = None, message_format: str | None = None) -> Image:
+def load_image(
+    value: Any, *, folder: Path | None = None, allowed: Sequence[Path] = (), message_format: str | None = None
+) -> Image:
     """An image from a mapping, base64, a URL or a path in `folder` (by default the working directory).
+
+    Absolute paths may also lead into the folders `allowed`.
 
     Raises:
         PromptError: Kind `InvalidImageInput`.
     """
-    return ImageLoader(folder or Path.cwd(), message_format=message_format).image(value)
+    return ImageLoader(folder or Path.cwd(), allowed=allowed, message_format=message_format).image(value)
 
 
-def load_images(value: Any, *, folder: Path | None = None, message_format: str | None = None) -> Any:
+def load_images(
+    value: Any, *, folder: Path | None = None, allowed: Sequence[Path] = (), message_format: str | None = None
+) -> Any:
     """The value with every image mapping in it, at any depth, as an image (see `load_image`)."""
-    return ImageLoader(folder or Path.cwd(), message_format=message_format).images_in(value)
+    return ImageLoader(folder or Path.cwd(), allowed=allowed, message_format=message_format).images_in(value)
 
 
 def is_image_dict(value: Any, message_format: str | None = None) -> bool:
