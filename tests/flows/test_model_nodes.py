@@ -288,6 +288,53 @@ def test_a_prompty_is_a_flow(write_flow: Write, inputs: dict[str, Any], answer: 
     assert models.stats.calls == 1
 
 
+CALLING = """\
+from genaiops.prompts import {cls}
+
+{asynchronous}def run(question: str) -> str:
+    ask = {cls}.load({path!r})
+    answers = [{awaited}ask(question=question) for _ in range(2)]
+    return answers[0]
+"""
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("is_node", [False, True])
+def test_model_calls_of_user_code_are_counted_and_kept(
+    write_flow: Write, tmp_path: Path, is_async: bool, is_node: bool, temperature: float
+) -> None:
+    path = write_flow({"g.prompty": PROMPTY.replace("temperature: 0", f"temperature: {temperature}")}, name="p")
+    body = CALLING.format(
+        cls="AsyncPrompty" if is_async else "Prompty",
+        asynchronous="async " if is_async else "",
+        awaited="await " if is_async else "",
+        path=str(path / "g.prompty"),
+    )
+    if is_node:
+        text = (
+            "inputs: {question: {type: string}}\noutputs: {output: {reference: '${n.output}'}}\nnodes:\n"
+            "- {name: n, type: python, source: {type: code, path: n.py}, inputs: {question: '${inputs.question}'}}\n"
+        )
+        body = "from promptflow.core import tool\n" + body.replace("async def", "@tool\nasync def")
+        body = body if is_async else body.replace("\ndef run", "\n@tool\ndef run")
+        folder = write_flow({"flow.dag.yaml": text, "n.py": body})
+    else:
+        folder = write_flow({"flow.flex.yaml": "entry: calling_entry:run\n", "calling_entry.py": body})
+
+    [first], models = run_rows(folder, [{"question": "hi"}], kept=tmp_path / "kept")
+    [again], later = run_rows(folder, [{"question": "hi"}], kept=tmp_path / "kept")
+
+    assert first.error is None
+    assert first.outputs == again.outputs == {"output": "hi (kind)"}
+    # Asked the same twice, a warm model is asked twice and a cold one once.
+    assert models.stats.calls == (2 if temperature else 1)
+    assert later.stats.calls == 0
+    [node], [node_again] = first.nodes.values(), again.nodes.values()
+    assert (node.kept, node_again.kept) == (False, True)
+    assert (bool(node.tokens), bool(again.tokens)) == (True, False)
+
+
 def test_a_prompty_without_an_input_fails_its_row(write_flow: Write) -> None:
     [outcome], _ = run_rows(write_flow({"greeter.prompty": PROMPTY}), [{"tone": "x"}])
 

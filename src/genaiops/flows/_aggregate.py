@@ -40,7 +40,7 @@ async def aggregate_graph(
         inputs[key] = values
         if binding.source == "input":
             inputs[str(binding.key)] = values
-    row = GraphRow(graph, inputs, plan.flow.folder, write_image=write_image)
+    row = GraphRow(graph, inputs, plan.flow.folder, write_image=write_image, models=plan.user_models)
     recorder = SpanRecorder({"flow": plan.flow.name, "aggregation": True})
     with collecting_metrics() as metrics, recorder.span(plan.flow.name, "flow"):
         if graph.is_sync:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import asyncio
+import concurrent.futures
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +32,28 @@ class CountedModels:
 
     Args:
         services: Models and kept results.
-        outcome: The node that calls; model, retries, tokens and cost are written into it.
+        outcome: The node that calls; model, retries and cost are written into it.
         repeat: Which repetition of the row this is.
         keep: Answers may be kept.
+        loop: The loop that owns the models, for calls from threads that are to be kept.
     """
 
-    def __init__(self, services: Services, outcome: NodeOutcome, *, repeat: int, keep: bool) -> None:
+    def __init__(
+        self,
+        services: Services,
+        outcome: NodeOutcome,
+        *,
+        repeat: int,
+        keep: bool,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._services = services
         self._outcome = outcome
         self._repeat = repeat
         self._keep = keep and services.kept is not None
+        self._loop = loop
+        self._asked: Counter[str] = Counter()
+        self._fresh_calls = 0
 
     @property
     def _models(self) -> Any:
@@ -47,23 +64,11 @@ class CountedModels:
     async def call(self, connection: Any, body: dict[str, Any], *, api: str, **options: Any) -> Any:
         """One answer, from the model or from what was kept.
 
-        Equal calls that are under way at the same time share one answer.
+        Equal calls of different rows that are under way at the same time share one answer.
         """
         if not self._keep:
             return await self._fresh(connection, body, api, options)
-        from genaiops.connections import model_identity
-        from genaiops.kept import content_key
-
-        key = content_key(
-            {
-                "kind": "model",
-                "api": api,
-                "model": model_identity(connection, body),
-                "body": body,
-                # A model that is asked to repeat itself gives one answer; others give one for each repetition.
-                "repeat": 0 if _is_repeatable(body) else self._repeat,
-            }
-        )
+        key = self._key(connection, body, api)
         fresh: list[Any] = []
 
         async def make() -> dict[str, Any]:
@@ -75,10 +80,23 @@ class CountedModels:
         stored, _ = await self._services.kept.share(key, make)
         if fresh:
             return fresh[0]
-        self._outcome.kept = True
+        self._outcome.kept = not self._fresh_calls
         self._outcome.model = stored["model"]
         self._outcome.simulated = bool(stored.get("simulated"))
         return KeptReply(stored["body"], stored["model"], TokenUsage())
+
+    def _key(self, connection: Any, body: dict[str, Any], api: str) -> str:
+        from genaiops.connections import model_identity
+        from genaiops.kept import content_key
+
+        parts = {"kind": "model", "api": api, "model": model_identity(connection, body), "body": body}
+        # A model that is asked to repeat itself gives one answer. Others give one for each repetition of the row, and
+        # one for each time that the same node asks the same.
+        if _is_repeatable(body):
+            return content_key(parts)
+        asked = content_key(parts)
+        self._asked[asked] += 1
+        return content_key({"asked": asked, "repeat": self._repeat, "time": self._asked[asked]})
 
     async def _fresh(self, connection: Any, body: dict[str, Any], api: str, options: Mapping[str, Any]) -> Any:
         reply = await self._models.call(connection, body, api=api, **self._with_repeat(options))
@@ -97,6 +115,8 @@ class CountedModels:
 
     def call_sync(self, connection: Any, body: dict[str, Any], *, api: str, **options: Any) -> Any:
         """One answer, from a thread that may wait."""
+        if self._keep and self._loop is not None and self._loop.is_running() and _running_loop() is not self._loop:
+            return _wait_for(self.call(connection, body, api=api, **options), self._loop)
         reply = self._models.call_sync(connection, body, api=api, **self._with_repeat(options))
         self._note(reply, connection)
         return reply
@@ -116,6 +136,8 @@ class CountedModels:
 
     def _note(self, reply: Any, connection: Any) -> None:
         """Write down what an answer took."""
+        self._fresh_calls += 1
+        self._outcome.kept = False
         self._outcome.model = reply.model
         self._outcome.retries += reply.retries
         self._outcome.simulated = reply.source == "simulated"
@@ -123,6 +145,50 @@ class CountedModels:
             cost = price_usd(reply.model, provider_name(connection), reply.usage)
             if cost is not None:
                 self._outcome.cost_usd = (self._outcome.cost_usd or 0.0) + cost
+
+
+class UserModels:
+    """Lets user code of a flow (a prompty it loads, prompt flow's own functions) reach the models of the flow."""
+
+    def __init__(self, services: Services, loop: asyncio.AbstractEventLoop) -> None:
+        self._services = services
+        self._loop = loop
+
+    def scope(self, outcome: NodeOutcome, repeat: int) -> AbstractContextManager[Any]:
+        """A block in which model calls are counted in `outcome`."""
+        from genaiops.prompts import PromptServices, use_services
+
+        models: Any = CountedModels(self._services, outcome, repeat=repeat, keep=True, loop=self._loop)
+        connections: Any = self._services.connections
+        return use_services(PromptServices(models=models, connections=connections, repeat=repeat or None))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _wait_for(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
+    """Run a coroutine on another thread's loop, in the context of this one, so that its spans find their place."""
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    context = copy_context()
+
+    def start() -> None:
+        task = loop.create_task(work, context=context)
+        task.add_done_callback(finish)
+
+    def finish(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            future.cancel()
+        elif (error := task.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
+
+    loop.call_soon_threadsafe(start)
+    return future.result()
 
 
 def provider_name(connection: Any) -> str | None:

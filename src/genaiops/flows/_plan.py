@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from genaiops.errors import RowError
+from genaiops.flows._counted_models import UserModels
 from genaiops.flows._model import Flow, InputDef
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, Outcome, Services
 from genaiops.flows._threads import WorkerThreads
@@ -29,6 +30,7 @@ class Plan(ABC):
         self.services = services
         # Twice the rows, because nodes of one row may run side by side; threads exist only once they are needed.
         self.threads = WorkerThreads(max(2 * concurrency, 16))
+        self.user_models = UserModels(services, asyncio.get_running_loop()) if services.models is not None else None
 
     @property
     @abstractmethod

@@ -17,6 +17,7 @@ from typing import Any
 
 from genaiops.errors import RowError
 from genaiops.flows._compile import Binding, CompiledCondition, CompiledGraph, CompiledNode, State
+from genaiops.flows._counted_models import UserModels
 from genaiops.flows._failures import failure
 from genaiops.flows._generators import PROXIES, watched
 from genaiops.flows._outcome import NodeOutcome
@@ -40,6 +41,7 @@ class GraphRow:
         repeat: Which repetition of the row this is; part of the key of kept results.
         streaming: The caller takes generators.
         write_image: How images are recorded.
+        models: The models that user code may reach; None when nothing calls one.
     """
 
     __slots__ = (
@@ -48,6 +50,7 @@ class GraphRow:
         "graph",
         "inputs",
         "is_abandoned",
+        "models",
         "nodes",
         "repeat",
         "started",
@@ -67,6 +70,7 @@ class GraphRow:
         repeat: int = 0,
         streaming: bool = False,
         write_image: ImageWriter | None = None,
+        models: UserModels | None = None,
     ) -> None:
         self.graph = graph
         self.inputs = inputs
@@ -74,6 +78,7 @@ class GraphRow:
         self.repeat = repeat
         self.streaming = streaming
         self.write_image = write_image
+        self.models = models
         self.states = [State.WAITING] * len(graph.nodes)
         self.values: list[Any] = [None] * len(graph.nodes)
         self.waiting = graph.waiting.copy()
@@ -217,7 +222,11 @@ def run_node(node: CompiledNode, row: GraphRow) -> Finished:
     try:
         with span:
             arguments, outcome.inputs = node.arguments(row, row.write_image)
-            value = node.function(**arguments)
+            if row.models is None:
+                value = node.function(**arguments)
+            else:
+                with row.models.scope(outcome, row.repeat):
+                    value = node.function(**arguments)
             if type(value) in PLAIN_TYPES:
                 outcome.output = value
             else:
@@ -241,16 +250,22 @@ async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
             arguments, outcome.inputs = node.arguments(row, row.write_image)
             if node.model is not None:
                 value = await node.model.run(arguments, outcome, row)
+            elif row.models is None:
+                value = await _called(node, arguments)
             else:
-                value = node.function(**arguments)
-                if asyncio.iscoroutine(value) or hasattr(value, "__await__"):
-                    value = await value
+                with row.models.scope(outcome, row.repeat):
+                    value = await _called(node, arguments)
             value = watched(value)
             outcome.output = _output(value, row)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
         _fail(outcome, error, node, row)
     outcome.duration_s = perf_counter() - started
     return node, outcome, value
+
+
+async def _called(node: CompiledNode, arguments: dict[str, Any]) -> Any:
+    value = node.function(**arguments)
+    return await value if hasattr(value, "__await__") else value
 
 
 def _output(value: Any, row: GraphRow) -> Any:
