@@ -145,7 +145,7 @@ def _prepare(use_case: Path | None, options: dict[str, Any], settings: Settings)
 def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> ExperimentRequest:
     from genaiops.experiments import DEFAULT_FAILED_SHARE, ExperimentRequest, PlanRequest
 
-    calls = options["model_calls"] or settings.environ.get("GENAIOPS_MODEL_CALLS") or "live"
+    calls = options["model_calls"] or settings.environ.get("GENAIOPS_MODEL_CALLS")
     build = options["build_id"] or next(
         (settings.environ[v] for v in _BUILD_VARIABLES if settings.environ.get(v)), None
     )
@@ -162,7 +162,7 @@ def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> Exp
         limit=options["limit"],
         repeats=options["repeats"],
         model_calls=_known_calls(calls),
-        recording=_recording(use_case, calls, options["recording"]),
+        recording=options["recording"],
         keep=not options["no_cache"],
         concurrency=options["concurrency"],
         processes=options["processes"],
@@ -176,18 +176,10 @@ def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> Exp
     )
 
 
-def _known_calls(word: str) -> Any:
-    if word not in ("live", "record", "replay"):
+def _known_calls(word: str | None) -> Any:
+    if word not in (None, "live", "record", "replay"):
         raise click.UsageError(f"GENAIOPS_MODEL_CALLS is {word!r}; it may be live, record or replay.")
     return word
-
-
-def _recording(use_case: Path, calls: str, given: Path | None) -> Path | None:
-    """The recording's file: the one that was named, else `recordings/replies.jsonl` of the use case."""
-    if calls == "live" or given is not None:
-        return given
-    folder = use_case if use_case.is_dir() else use_case.parent
-    return folder / "recordings" / "replies.jsonl"
 
 
 def _changes(options: dict[str, Any]) -> dict[str, Any]:

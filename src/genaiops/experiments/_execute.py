@@ -100,6 +100,7 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
     assert checked.spec is not None
     assert checked.flow is not None
     spec = checked.spec
+    request = _with_model_calls(request, spec)
     plan = plan_cells(spec, checked.flow, request.plan)
     stamp = stamp or f"{datetime.now():%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
     tasks = run_tasks(spec, checked.flow, plan, request, settings, stamp=stamp)
@@ -116,6 +117,15 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
         findings=checked.findings,
         counts=counts,
     )
+
+
+def _with_model_calls(request: ExperimentRequest, spec: ExperimentSpec) -> ExperimentRequest:
+    """How models are called: as asked, else as the use case says, else live."""
+    calls: Any = request.model_calls or spec.model_calls or "live"
+    recording = request.recording or spec.recording
+    if calls != "live" and recording is None:
+        recording = spec.folder / "recordings" / "replies.jsonl"
+    return replace(request, model_calls=calls, recording=recording if calls != "live" else None)
 
 
 def run_experiment(

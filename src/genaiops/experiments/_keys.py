@@ -28,10 +28,13 @@ EXPERIMENT_KEYS = (
     "report",
     "data_checks",
     "confirm",
+    "model_calls",
 )
 DATASET_KEYS = ("name", "source", "description", "mappings", "reference", "key", "segments", "cluster", "limit")
 EVALUATOR_KEYS = ("name", "flow", "entry", "description", "datasets", "mappings", "init")
 METRIC_KEYS = ("higher_is_better", "margin", "kind")
+MODEL_CALLS_KEYS = ("mode", "recording")
+MODEL_CALLS_MODES = ("live", "record", "replay")
 CONFIRM_KEYS = ("dataset", "source", "description", "mappings", "limit", "key", "segments", "cluster")
 # An overlay replaces these blocks; `name` and `flow` always come from the base file.
 OVERLAY_FIXED = ("name", "flow", "entry")

@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genaiops.errors import SettingsError
+from genaiops.errors import SettingsError, suggest
 from genaiops.experiments._blocks import Block, read_datasets, read_evaluators
 from genaiops.experiments._documents import Document, read_document
 from genaiops.experiments._explain import explain_blocks
-from genaiops.experiments._keys import CONFIRM_KEYS, EXPERIMENT_KEYS, METRIC_KEYS, OVERLAY_FIXED, unknown_keys
+from genaiops.experiments._keys import (
+    CONFIRM_KEYS,
+    EXPERIMENT_KEYS,
+    METRIC_KEYS,
+    MODEL_CALLS_KEYS,
+    MODEL_CALLS_MODES,
+    OVERLAY_FIXED,
+    unknown_keys,
+)
 from genaiops.experiments._legacy import read_legacy
 from genaiops.experiments._locate import LEGACY_NAME, find_overlay, locate
 from genaiops.experiments._paths import find_flow
@@ -140,6 +148,7 @@ def _build(
     variables = read_env_file(folder, settings)
     init = read_init(flow, settings)
     evaluator_init = {e.name: _evaluator_init(e, settings) for e in evaluators}
+    calls = _model_calls(blocks, problems)
     places = {key: block.document.place(key) for key, block in blocks.items()}
     spec = ExperimentSpec(
         folder=folder,
@@ -165,6 +174,8 @@ def _build(
         report=_map(blocks, "report", problems),
         data_checks=_map(blocks, "data_checks", problems),
         confirm=_confirm(blocks, problems),
+        model_calls=calls.get("mode"),
+        recording=folder / str(calls["recording"]) if calls.get("recording") else None,
         places=places,
         findings=tuple(problems.findings),
     )
@@ -269,6 +280,20 @@ def _metric_rules(block: Block | None, problems: Problems) -> dict[str, MetricRu
         known = {key: body[key] for key in METRIC_KEYS if key in body}
         rules[str(name)] = MetricRule(**known)
     return rules
+
+
+def _model_calls(blocks: Mapping[str, Block], problems: Problems) -> dict[str, Any]:
+    value = _map(blocks, "model_calls", problems)
+    if value is None:
+        return {}
+    block = blocks["model_calls"]
+    problems.findings += unknown_keys(value, MODEL_CALLS_KEYS, block.document, "model_calls", what="model_calls")
+    mode = value.get("mode")
+    if mode not in (None, *MODEL_CALLS_MODES):
+        place = block.document.place("model_calls", "mode")
+        hint = suggest(str(mode), MODEL_CALLS_MODES)
+        problems.error("unknown-value", f"model_calls.mode is {mode!r}.", place, hint)
+    return value
 
 
 def _confirm(blocks: Mapping[str, Block], problems: Problems) -> dict[str, Any] | None:

@@ -25,8 +25,8 @@ class ExperimentRequest:
         build_id: The build that asks; stored with every run.
         limit: Use at most so many rows of each dataset.
         repeats: Run every row so often; by default what the use case says.
-        model_calls: Call models, record what they say, or replay a recording.
-        recording: The file of the recording.
+        model_calls: Call models, record what they say, or replay a recording; by default what the use case says.
+        recording: The file of the recording; by default the one the use case names.
         keep: Keep node results and use kept ones.
         concurrency: Rows in flight in each run.
         processes: Hosts that share the rows of a run.
@@ -47,7 +47,7 @@ class ExperimentRequest:
     build_id: str | None = None
     limit: int | None = None
     repeats: int | None = None
-    model_calls: Literal["live", "record", "replay"] = "live"
+    model_calls: Literal["live", "record", "replay"] | None = None
     recording: Path | None = None
     keep: bool = True
     concurrency: int | None = None

@@ -162,6 +162,8 @@ class ExperimentSpec:
         evaluator_init: The same for each evaluator, by its name.
         search_space: `node.input` or `init.name` -> list of values or range.
         plan: As written in the block `plan`, or `None`.
+        model_calls: `live`, `record` or `replay`, when the use case says how its models are called.
+        recording: The recording it names.
         findings: What the reader has to say: warnings only, errors are raised.
         settings: Value and source of everything, for `--explain`.
     """
@@ -189,6 +191,8 @@ class ExperimentSpec:
     report: Mapping[str, Any] | None = None
     data_checks: Mapping[str, Any] | None = None
     confirm: Mapping[str, Any] | None = None
+    model_calls: str | None = None
+    recording: Path | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     settings: tuple[Setting, ...] = ()
