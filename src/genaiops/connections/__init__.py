@@ -1,7 +1,7 @@
 """How we reach a model or a service; the only room that sees a secret."""
 
 from genaiops.connections._base import Connection
-from genaiops.connections._calls import Api, ModelReply, model_endpoint, model_identity
+from genaiops.connections._calls import Api, ModelReply, chunks_of_body, model_endpoint, model_identity
 from genaiops.connections._custom import CustomConnection, CustomStrongTypeConnection, Secret
 from genaiops.connections._entra import ENTRA_SCOPE, get_entra_token
 from genaiops.connections._errors import ModelCallError, ModelRefusedError, RecordingMissError, RetriesExhaustedError
@@ -57,6 +57,7 @@ __all__ = [
     "ServerlessConnection",
     "SimulatedConnection",
     "WeaviateConnection",
+    "chunks_of_body",
     "connection_class",
     "connection_from_dict",
     "fill_placeholders",

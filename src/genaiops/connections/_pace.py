@@ -1,6 +1,6 @@
 """How many calls may be in flight, and how fast new ones may start, learned from the replies alone.
 
-Two limits that find themselves. *Concurrency* doubles while it is used up and replies are clean (slow start), later
+Two limits that find themselves. *Concurrency* multiplies while it is used up and replies are clean (slow start), later
 grows by a few per cent a round. *Rate* is not limited until the server refuses calls; then it follows what the server
 really took. Errors that say nothing about load (5xx, cut-off bodies) cut nothing. Refusals that do not become rarer
 when we slow down are not about us: then we go on, and only the refused call waits.
@@ -14,8 +14,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 
-_START = 20.0
-_FIRST_RATE = 500.0  # calls a second, doubling every second: a refusal must arrive before many more have left
+_START = 16.0
+_FIRST_RATE = 300.0  # calls a second before the first reply: a refusal must arrive before many more have left
+_RATE_A_SUCCESS = 50.0  # and so many more for each good reply
 _COHORT = 20  # the pace is judged by the fate of so many calls in a row
 _TOLERATED_REFUSALS = 1  # of them
 _ENOUGH = 4  # refusals of one cohort to judge it early
@@ -82,7 +83,7 @@ class Pace:
         self._cohort, self._cohort_sent, self._cohort_ended, self._cohort_refused = 1, 0, 0, 0
         self._cohort_first_s = self._cohort_last_s = 0.0
         self._slowed = False
-        self._unexplained, self._share_before = 0, 0.0
+        self._unexplained, self._usual_refused, self._usual_sent = 0, 0.0, 0.0
         self._limit_before = self.limit
         self._immune_until_s, self._immune_share = 0.0, 0.0
 
@@ -107,7 +108,7 @@ class Pace:
         if self.rate is not inf and now <= self._next_send_s + 1 / self.rate:
             self._grow_rate(now)  # only a rate that holds us back is worth raising
         brake = self._brake_rate if now < self._brake_until_s else inf
-        first = _FIRST_RATE * 2 ** min(now - self._first_s, 30.0)
+        first = _FIRST_RATE + _RATE_A_SUCCESS * len(self._successes)
         gap = 1 / min(self.rate, self.rate_cap, brake, first)
         # A moment's delay of this process is caught up, a longer one is not: that would be a burst.
         self._next_send_s = max(self._next_send_s, now - min(2 * gap, 0.02)) + gap
@@ -177,7 +178,7 @@ class Pace:
     def _grow_limit(self, now: float) -> None:
         if self.limit >= self.most or self._fast_latency_s > 3 * self._base_latency_s:
             return  # replies take much longer than they did: more calls would only wait inside the server
-        step = 2.0 if self._is_slow_start else max(0.05, 1 / self.limit)
+        step = 3.0 if self._is_slow_start else max(0.05, 1 / self.limit)
         before = int(self.limit)
         self.limit = min(self.limit + step, float(self.most))
         if int(self.limit) // 32 > before // 32:
@@ -207,7 +208,7 @@ class Pace:
         """Of the last calls sent, whether each was refused; one under way longer than a refusal takes was not."""
         fates: list[bool] = []
         for ticket in reversed(self._last):
-            if ticket.ended or now - ticket.sent_s > 1.5 * self._refusal_s:
+            if now - ticket.sent_s > 1.2 * self._refusal_s:
                 fates.append(ticket.refused)
                 if len(fates) == among:
                     break
@@ -215,7 +216,9 @@ class Pace:
 
     def _end_ramp(self, now: float) -> None:
         self.rate = max(0.75 * self.rate, 0.1)
-        self._is_ramp, self._is_confirmed, self._slowed = False, False, True
+        # A refusal right after the pause says that the pause was short, not that this is all the server takes.
+        self._is_ramp = self._taken_since(self._resumed_s) < 5
+        self._is_confirmed, self._slowed = False, True
         self._rate_grown_s = now
         self._next_send_s = max(self._next_send_s, now + 1 / self.rate)
         self._begin_cohort()
@@ -245,7 +248,10 @@ class Pace:
 
     def _taken(self, now: float, since: float) -> float:
         """Calls a second that the server took."""
-        return sum(1 for moment in self._successes if moment > since) / max(now - since, 0.1)
+        return self._taken_since(since) / max(now - since, 0.1)
+
+    def _taken_since(self, since: float) -> int:
+        return sum(1 for moment in self._successes if moment > since)
 
     def _begin_cohort(self) -> None:
         self._cohort += 1
@@ -255,6 +261,9 @@ class Pace:
         """All calls of a cohort have ended: was the pace right?"""
         refused = self._cohort_refused
         share = refused / self._cohort_sent
+        usual = self._usual_refused / self._usual_sent if self._usual_sent else 0.0
+        self._usual_refused = 0.6 * self._usual_refused + refused
+        self._usual_sent = 0.6 * self._usual_sent + self._cohort_sent
         taken_per_s = (self._cohort_sent - 1) * (1 - share) / max(self._cohort_last_s - self._cohort_first_s, 0.001)
         self._begin_cohort()
         if now < self._immune_until_s:
@@ -268,8 +277,7 @@ class Pace:
                 self.rate *= 0.98
         else:
             # We slowed down to less than what the server took, and it refuses as before: it is not about our pace.
-            self._unexplained += self._slowed and 0.6 * self._share_before <= share <= 0.5
-            self._share_before = share
+            self._unexplained += self._slowed and 0.6 * usual <= share <= 0.6
             if self._unexplained >= _PATIENCE:
                 self._ignore_refusals(now, share)
             else:
@@ -304,8 +312,8 @@ class Pace:
         if self._is_ramp:
             self.rate *= 4**passed_s
         else:
-            near = 0.005 if self._is_confirmed else 0.06
-            a_second = near if quiet_s < 10 else 0.06 if quiet_s < 30 else 0.2
+            near = 0.005 if self._is_confirmed else 0.2
+            a_second = 0.0 if quiet_s < 3 else near if quiet_s < 10 else 0.06 if quiet_s < 30 else 0.2
             self.rate *= (1 + a_second) ** passed_s
         if quiet_s > 120 or self.rate > 20_000:
             self.rate, self._is_ramp = inf, False

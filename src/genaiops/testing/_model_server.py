@@ -6,22 +6,23 @@ One asyncio protocol on httptools, no framework: it must never be the slow side 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from genaiops.connections import chunks_of_body, simulated_body
 from genaiops.testing._http_protocol import HttpProtocol, Reply, Request
 
 _AZURE_PATH = re.compile(r"^/openai/deployments/([^/]+)/(chat/completions|completions|embeddings)$")
-_OPENAI_PATH = re.compile(r"^(?:/[^/]+)*?/?(chat/completions|completions|embeddings)$")
+_OPENAI_PATH = re.compile(r"^(?:/openai)?(?:/v1)?/(chat/completions|completions|embeddings)$")
+_APIS = {"chat/completions": "chat", "completions": "completion", "embeddings": "embedding"}
 _HANG_S = 3600.0
 
 
@@ -108,7 +109,7 @@ class ModelServer:
         self.requests: list[dict[str, Any]] = []
         self._host, self._port = host, port
         self._rng = random.Random(self.options.seed)  # noqa: S311 - faults, not secrets
-        self._rules = [(re.compile(pattern, re.DOTALL), text) for pattern, text in self.options.rules]
+        self._rules = [(str(pattern), text) for pattern, text in self.options.rules]
         self._server: asyncio.Server | None = None
         self._protocols: set[HttpProtocol] = set()
         self._bucket = _Bucket(self.options.rate_per_s)
@@ -261,7 +262,7 @@ class ModelServer:
             body = json.loads(request.body)
         except ValueError:
             return Reply.of_error(400, "The body is not JSON.", "invalid_request")
-        api = azure[2] if azure else plain[1]  # type: ignore[index]
+        path_end = azure[2] if azure else plain[1]  # type: ignore[index]
         if self.options.max_completion_tokens_only and "max_tokens" in body:
             return Reply.of_error(
                 400,
@@ -270,46 +271,12 @@ class ModelServer:
                 "unsupported_parameter",
                 param="max_tokens",
             )
-        model = str(body.get("model") or (azure[1] if azure else ""))
-        return _APIS[api](self, body, model)
-
-    def chat(self, body: Mapping[str, Any], model: str) -> Reply:
-        messages = body.get("messages") or [{}]
-        text = self._text_for(_text_of(messages[-1]))
-        usage = _usage(sum(len(_text_of(m)) for m in messages), len(text))
-        head = {"id": _reply_id(messages), "created": 1700000000, "model": model}
-        if body.get("stream"):
-            return Reply(status=200, events=list(_chat_events(head, text, usage, body)))
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        return Reply.of_json(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
-
-    def completion(self, body: Mapping[str, Any], model: str) -> Reply:
-        prompt = str(body.get("prompt", ""))
-        text = self._text_for(prompt)
-        usage = _usage(len(prompt), len(text))
-        head = {"id": _reply_id(prompt), "object": "text_completion", "created": 1700000000, "model": model}
-        if body.get("stream"):
-            pieces = re.findall(r"\S+\s*|\s+", text)
-            events = [{**head, "choices": [{"index": 0, "text": p, "finish_reason": None}]} for p in pieces]
-            return Reply(status=200, events=[*events, {**head, "choices": [], "usage": usage}])
-        choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": None}
-        return Reply.of_json(200, {**head, "choices": [choice], "usage": usage})
-
-    def embedding(self, body: Mapping[str, Any], model: str) -> Reply:
-        texts = body.get("input", "")
-        texts = texts if isinstance(texts, list) and all(isinstance(t, str) for t in texts) else [str(texts)]
-        rows = [{"object": "embedding", "index": i, "embedding": _vector(t)} for i, t in enumerate(texts)]
-        tokens = _tokens(sum(map(len, texts)))
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return Reply.of_json(200, {"object": "list", "data": rows, "model": model, "usage": usage})
-
-    def _text_for(self, last: str) -> str:
-        if self.options.reply is not None:
-            return self.options.reply
-        for pattern, text in self._rules:
-            if found := pattern.search(last):
-                return found.expand(text)
-        return last
+        body.setdefault("model", azure[1] if azure else "")
+        whole = simulated_body(_APIS[path_end], body, rules=self._rules, reply=self.options.reply)
+        if not body.get("stream"):
+            return Reply.of_json(200, whole)
+        asks_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        return Reply(status=200, events=[chunk for chunk in chunks_of_body(whole) if chunk["choices"] or asks_usage])
 
 
 class _Bucket:
@@ -329,51 +296,3 @@ class _Bucket:
             self._level -= 1
             return 0.0
         return (1 - self._level) / self._rate
-
-
-_APIS: dict[str, Callable[[ModelServer, Mapping[str, Any], str], Reply]] = {
-    "chat/completions": ModelServer.chat,
-    "completions": ModelServer.completion,
-    "embeddings": ModelServer.embedding,
-}
-
-
-def _text_of(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
-    return str(content or "")
-
-
-def _tokens(characters: int) -> int:
-    return max(1, characters // 4)
-
-
-def _usage(characters_in: int, characters_out: int) -> dict[str, int]:
-    given, made = _tokens(characters_in), _tokens(characters_out)
-    return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
-
-
-def _reply_id(asked: object) -> str:
-    return "chatcmpl-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
-
-
-def _vector(text: str, size: int = 8) -> list[float]:
-    digest = hashlib.sha256(text.encode()).digest()
-    return [round(byte / 127.5 - 1, 6) for byte in digest[:size]]
-
-
-def _chat_events(
-    head: Mapping[str, Any], text: str, usage: Mapping[str, int], body: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    head = {**head, "object": "chat.completion.chunk"}
-
-    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-
-    events = [chunk({"role": "assistant", "content": ""})]
-    events += [chunk({"content": piece}) for piece in re.findall(r"\S+\s*|\s+", text)]
-    events.append(chunk({}, "stop"))
-    if (body.get("stream_options") or {}).get("include_usage"):
-        events.append({**head, "choices": [], "usage": dict(usage)})
-    return events
