@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from genaiops.cli import main
+from genaiops.testing import ModelServer, ModelServerOptions
 
 GRAPH = """\
 inputs:
@@ -262,6 +266,76 @@ def test_an_unknown_connection_exits_2_with_the_nearest(chat_flow: Path, capsys:
     assert main(words) == 2
 
     assert "'sim'" in capsys.readouterr().err
+
+
+STREAM = """\
+from promptflow.core import tool
+
+@tool
+def shout(text: str):
+    for letter in text:
+        if letter == "!":
+            raise ValueError("too loud")
+        yield letter.upper()
+"""
+
+
+def test_a_stream_is_told_as_it_comes_and_joined_in_the_record(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (flow / "flow.dag.yaml").write_text(GRAPH[: GRAPH.index("- name: count")], encoding="utf-8")
+    (flow / "shout.py").write_text(STREAM, encoding="utf-8")
+
+    assert main(["flow", "run", "f", "--input", "text=abc", "--stream", "--json"]) == 0
+
+    said = capsys.readouterr()
+    assert "ABC" in said.err
+    assert json.loads(said.out)["outputs"] == {"loud": "ABC"}
+
+
+def test_a_stream_that_breaks_is_a_failed_row(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (flow / "flow.dag.yaml").write_text(GRAPH[: GRAPH.index("- name: count")], encoding="utf-8")
+    (flow / "shout.py").write_text(STREAM, encoding="utf-8")
+
+    assert main(["flow", "run", "f", "--input", "text=ab!c", "--stream", "--json"]) == 1
+
+    form = json.loads(capsys.readouterr().out)
+    assert form["outputs"] == {"loud": "AB"}
+    assert (form["error"]["type"], "too loud" in form["error"]["message"]) == ("ValueError", True)
+
+
+@pytest.fixture
+def model_url() -> Iterator[str]:
+    """A model server on loopback, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = ModelServer(ModelServerOptions(reply="Well."))
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    yield server.url
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def test_a_use_case_with_a_recording_needs_no_model(
+    chat_flow: Path, model_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["flow", "run", "f", "--input", "question=hi", "chat_history=[]", "--no-cache", "--json"]
+    file = chat_flow / "sim.yaml"
+    file.write_text(f"name: sim\ntype: open_ai\napi_key: a1b2c3d4e5\nbase_url: {model_url}\n", encoding="utf-8")
+    assert main([*asked, "--model-calls", "record", "--recording", "calls.jsonl"]) == 0
+    file.unlink()
+    capsys.readouterr()
+    connection = "connections:\n- {name: sim, connection_type: OpenAI, api_key: '${NOBODY_SETS_THIS}'}\n"
+    Path("experiment.yaml").write_text(
+        f"name: x\nflow: f\n{connection}model_calls: {{mode: replay, recording: calls.jsonl}}\n", encoding="utf-8"
+    )
+
+    assert main(asked) == 0
+
+    said = capsys.readouterr()
+    assert json.loads(said.out)["outputs"] == {"answer": "Well."}
+    assert "model calls: replay" in said.err
 
 
 def test_a_drawing_shows_every_node_and_where_its_inputs_come_from(

@@ -43,7 +43,9 @@ def chat(context: click.Context, /, source: str, inputs: tuple[str, ...], verbos
     request = FlowRequest(flow=source, **host_settings(**options, use_case=use_case_facts(flow_home(source))))
     fixed = assignments(inputs, option="--input")
     failed = False
-    with FlowSession(request, settings, store=open_store(settings, flow_home(source)), on_log=note) as session:
+    stream = _Stream() if not verbose else None
+    store = open_store(settings, flow_home(source))
+    with FlowSession(request, settings, store=store, on_log=note, on_chunk=stream.take if stream else None) as session:
         shape = chat_inputs(session.about)
         if sys.stdin.isatty():
             note(f"{session.about['flow']['name']}: write a message; an empty line ends the conversation")
@@ -53,7 +55,7 @@ def chat(context: click.Context, /, source: str, inputs: tuple[str, ...], verbos
             if shape.history is not None:
                 turn[shape.history] = history
             outcome = session.run(turn)
-            failed = _echo_turn(outcome, shape, verbose=verbose) or failed
+            failed = _echo_turn(outcome, shape, stream) or failed
             if outcome["status"] == "completed":
                 history = [*history, *_history_entries(session.about, shape, message, outcome)]
     if failed and not sys.stdin.isatty():
@@ -105,20 +107,41 @@ def _answer(outcome: Mapping[str, Any], shape: ChatInputs) -> Any:
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
-def _echo_turn(outcome: Mapping[str, Any], shape: ChatInputs, *, verbose: bool) -> bool:
-    """Print one answer; says whether the turn failed."""
+class _Stream:
+    """Prints an answer while it comes."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+    def take(self, output: str, piece: str) -> None:
+        """One piece of the answer."""
+        self.has_begun = self.has_begun or bool(piece)
+        click.echo(piece, nl=False)
+
+    def ended(self) -> bool:
+        """Whether anything was printed since the last answer; ends its line."""
+        began, self.has_begun = self.has_begun, False
+        if began:
+            click.echo()
+        return began
+
+
+def _echo_turn(outcome: Mapping[str, Any], shape: ChatInputs, stream: _Stream | None) -> bool:
+    """Print one answer, or every node without a stream; says whether the turn failed."""
     from genaiops.cli._flow_outcome import echo_outcome, error_lines
     from genaiops.cli._output import one_line
 
-    if verbose:
+    if stream is None:
         echo_outcome(outcome, {})
         return bool(outcome["status"] != "completed")
+    is_told = stream.ended()
     if outcome["status"] != "completed":
         for line in error_lines(outcome["error"]):
             click.echo(line, err=True)
         return True
-    answer = _answer(outcome, shape)
-    click.echo(answer if isinstance(answer, str) else one_line(answer, 10_000))
+    if not is_told:
+        answer = _answer(outcome, shape)
+        click.echo(answer if isinstance(answer, str) else one_line(answer, 10_000))
     return False
 
 

@@ -35,6 +35,8 @@ def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
         if isinstance(error, FlowDefinitionError):
             _echo_other_mistakes(source, error)
         return error.exit_code
+    if options["stream"]:
+        click.echo(err=as_json)
     if as_json:
         echo_json(one_row_json(source, outcome, outcome.get("metrics") or {}))
     else:
@@ -57,7 +59,10 @@ def _run(source: str, options: Mapping[str, Any], settings: Settings, *, as_json
     words = {key: options[key] for key in HOST_OPTIONS}
     request = FlowRequest(flow=source, **host_settings(**words, use_case=use_case_facts(flow_home(source))))
     store = open_store(settings, flow_home(source))
-    with FlowSession(request, settings, store=store, on_log=_echo_print, timeout_s=options["timeout"]) as session:
+    on_chunk = (_note_chunk if as_json else _echo_chunk) if options["stream"] else None
+    with FlowSession(
+        request, settings, store=store, on_log=_echo_print, on_chunk=on_chunk, timeout_s=options["timeout"]
+    ) as session:
         _warn(session, inputs, is_node=options["node"] is not None)
         _refuse_missing(session, inputs, is_node=options["node"] is not None)
         return session.run(inputs, node=options["node"])
@@ -66,6 +71,16 @@ def _run(source: str, options: Mapping[str, Any], settings: Settings, *, as_json
 def _echo_print(text: str) -> None:
     """What the flow's code prints: to standard error, so that standard output holds the result alone."""
     click.echo(text, err=True)
+
+
+def _echo_chunk(output: str, piece: str) -> None:
+    """A piece of the answer, as it comes."""
+    click.echo(piece, nl=False)
+
+
+def _note_chunk(output: str, piece: str) -> None:
+    """The same beside a JSON object: standard output holds the object alone."""
+    click.echo(piece, nl=False, err=True)
 
 
 def _warn(session: FlowSession, inputs: Mapping[str, Any], *, is_node: bool) -> None:

@@ -18,6 +18,7 @@ from genaiops.host._outbox import Outbox
 from genaiops.host._pipe import ParentPipe
 from genaiops.host._rows import TICK_S, LoopRows, RowRunner, ThreadRows
 from genaiops.host._spans import SpanWriter
+from genaiops.host._stream import run_streaming
 from genaiops.host._workspace import Workspace, calls_models_itself, refusal, with_all_missing
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Session:
             del self._plans[header["plan"]]
             await opened.close()
             return {}, b""
+        if kind == "hold":
+            return {"dropped": opened.rows.drop_waiting()}, b""
         if kind == "aggregate":
             return {}, await self._aggregate(opened.plan, Path(body["outcomes"]))
         if kind == "single":
@@ -152,6 +155,9 @@ class Session:
         if request.get("node"):
             _require_node(plan.flow, request["node"])
             outcome = await plan.run_node(request["node"], request["inputs"])
+        elif request.get("stream"):
+            chunks = self._chunk_writer(opened)
+            outcome = await run_streaming(plan, request["inputs"], chunks, timeout_s=request.get("timeout_s"))
         elif request.get("aggregate", True):
             outcome = await plan.run_single(request["inputs"], timeout_s=request.get("timeout_s"))
         else:
@@ -166,6 +172,15 @@ class Session:
         if request.get("spans") and outcome.spans:
             form["spans"] = json.loads(opened.spans.lines([outcome.spans]))
         return encode_json(form)
+
+    def _chunk_writer(self, opened: OpenPlan) -> Callable[[str, str], None]:
+        number = next(number for number, plan in self._plans.items() if plan is opened)
+
+        def write(output: str, piece: str) -> None:
+            body = self._redact(piece.encode("utf-8", "replace"))
+            self._pipe.write({"type": "chunk", "plan": number, "output": output}, body)
+
+        return write
 
     async def _aggregate(self, plan: Plan, path: Path) -> bytes:
         from genaiops.flows import AggregationInputs

@@ -85,6 +85,7 @@ class PlanHandle:
         self.number = number
         self.about = about
         self.on_log: Callable[[str, bytes], None] | None = None
+        self.on_chunk: Callable[[str, str], None] | None = None
         # What has come in; None when the host is gone.
         self.inbox: asyncio.Queue[Outcomes | None] = asyncio.Queue()
 
@@ -92,12 +93,22 @@ class PlanHandle:
         """Hand rows over; their outcomes will be in the inbox."""
         self.host.send({"type": "rows", "plan": self.number}, json.dumps(rows, separators=(",", ":")).encode())
 
+    async def hold(self) -> list[int]:
+        """Let rows that have begun finish, and forget the others: their numbers.
+
+        Raises:
+            HostError: The host died.
+        """
+        answer, _ = await self.host.request({"type": "hold", "plan": self.number})
+        return list(answer["dropped"])
+
     async def run_single(self, inputs: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """The outcome of one row, with its metrics.
 
         Args:
             inputs: The flow's inputs.
-            options: `node` runs that node alone, `timeout_s`, `aggregate=False`, `spans=True`.
+            options: `node` runs that node alone, `timeout_s`, `aggregate=False`, `spans=True`; `stream=True` tells
+                `on_chunk` every piece of a generator output as it comes, for a plan opened with `streaming`.
 
         Raises:
             HostError: The host died.
@@ -306,6 +317,11 @@ class HostClient:
             if handle is not None:
                 cut = header["outcome_bytes"]
                 handle.inbox.put_nowait(Outcomes(header["rows"], body[:cut], body[cut:]))
+            return
+        if header["type"] == "chunk":
+            handle = self._plans.get(header["plan"])
+            if handle is not None and handle.on_chunk is not None:
+                handle.on_chunk(header["output"], body.decode("utf-8", "replace"))
             return
         future = self._answers.get(header.get("id") or 0)
         if future is None or future.done():

@@ -27,6 +27,7 @@ class FlowSession:
         settings: The surroundings.
         store: Connections; by default those of the environment and of connection files.
         on_log: Called with each line that the flow's code prints.
+        on_chunk: Ask for a stream; called with the name of an output and each piece of it as it comes.
         timeout_s: A row fails after so many seconds; None waits for ever.
 
     Raises:
@@ -46,6 +47,7 @@ class FlowSession:
         *,
         store: ConnectionStore | None = None,
         on_log: Callable[[str], None] | None = None,
+        on_chunk: Callable[[str, str], None] | None = None,
         timeout_s: float | None = None,
     ) -> None:
         if store is None:
@@ -53,9 +55,12 @@ class FlowSession:
 
             store = ConnectionStore.load(settings)
         self._setup = host_setup(request, settings, store)
-        self._request = open_request(request, settings, concurrency=_NODE_THREADS, timeout_s=timeout_s)
+        self._request = open_request(
+            request, settings, concurrency=_NODE_THREADS, timeout_s=timeout_s, streaming=on_chunk is not None
+        )
         self._timeout_s = timeout_s
         self._on_log = on_log
+        self._on_chunk = on_chunk
         self._redact = store.redactor()
         self._runner = asyncio.Runner()
         self._host: HostClient | None = None
@@ -94,7 +99,7 @@ class FlowSession:
             HostError: The flow's process died in this row.
             GenaiopsError: There is no such node.
         """
-        options = {"node": node, "spans": spans, "timeout_s": self._timeout_s}
+        options = {"node": node, "spans": spans, "timeout_s": self._timeout_s, "stream": self._on_chunk is not None}
         return self._wait(self._opened().run_single(inputs, **options))
 
     def close(self) -> None:
@@ -107,7 +112,9 @@ class FlowSession:
     async def _open(self) -> PlanHandle:
         self._host = await HostClient.start(self._setup)
         self._host.on_log = self._take_log
-        return await self._host.open(self._request)
+        plan = await self._host.open(self._request)
+        plan.on_chunk = self._on_chunk
+        return plan
 
     def _opened(self) -> PlanHandle:
         if self._plan is None:
