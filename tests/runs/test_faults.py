@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -9,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -66,8 +69,6 @@ def wait_for_rows(notes: Path, count: int, process: subprocess.Popen[bytes]) -> 
 
 
 def with_notes(settings: Settings, notes: Path, **more: str) -> Settings:
-    import dataclasses
-
     return dataclasses.replace(settings, environ={**settings.environ, "NOTES": str(notes), **more})
 
 
@@ -266,3 +267,62 @@ def _is_alive(pid: Any) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def ask_flow(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "flow.dag.yaml").write_text(
+        "inputs:\n  x: {type: string}\noutputs:\n  y: {type: string, reference: '${ask.output}'}\nnodes:\n"
+        "- {name: ask, type: llm, api: chat, connection: chat, source: {type: code, path: ask.jinja2},\n"
+        "   inputs: {x: '${inputs.x}', model: m, temperature: 0.3}}\n"
+    )
+    (folder / "ask.jinja2").write_text("user:\n{{x}}\n")
+    return folder
+
+
+@contextlib.contextmanager
+def model_server(*options: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "genaiops.testing.model_server", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+
+
+def with_chat(settings: Settings, url: str, key: str) -> Settings:
+    more = {"CHAT_API_KEY": key, "CHAT_API_BASE": f"{url}/v1"}
+    return dataclasses.replace(settings, environ={**settings.environ, **more})
+
+
+def requests_seen(url: str) -> int:
+    with urlopen(f"{url}/stats") as reply:
+        return int(json.loads(reply.read())["requests"])
+
+
+def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_another(
+    make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    flow, data = ask_flow(tmp_path / "ask"), make_rows(2000)
+    with model_server("--key", "the-right-key", "--latency-ms", "20") as url:
+        stopped = run_batch(RunSpec(flow=flow, data=data), with_chat(settings, url, "a-wrong-key"))
+        asked = requests_seen(url)
+        record = resume_run(stopped, with_chat(settings, url, "the-right-key"))
+
+    assert (stopped.status, stopped.exit_code) == ("failed", 1)
+    assert stopped.stopped is not None
+    assert stopped.stopped["reason"] == "model-refused"
+    assert "a-wrong-key" not in json.dumps(stopped.to_json())
+    assert asked <= 300
+    assert (record.status, record.rows.completed) == ("completed", 2000)
+
+
+def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Settings, tmp_path: Path) -> None:
+    flow, data = ask_flow(tmp_path / "ask"), make_rows(150)
+    shares = ("--share-429", "0.1", "--share-500", "0.05", "--share-cut", "0.05", "--share-drop", "0.02")
+    with model_server(*shares, "--retry-after-s", "0.2", "--latency-ms", "20") as url:
+        record = run_batch(RunSpec(flow=flow, data=data), with_chat(settings, url, "some-long-key"))
+
+    assert (record.status, record.rows.completed) == ("completed", 150)
+    assert record.models["retries"] > 0

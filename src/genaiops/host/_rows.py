@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import traceback
 from collections import deque
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,9 @@ class RowRunner(Protocol):
 
     def add(self, rows: list[RowIn]) -> None:
         """Rows to run. Called from any thread."""
+
+    def drop_waiting(self) -> list[int]:
+        """Forget rows that have not begun; their numbers."""
 
     def tick(self) -> None:
         """Look after rows that take long; called often, on the loop."""
@@ -64,6 +68,14 @@ class ThreadRows:
             self._queue.put(row)
         if not self._threads:
             self._start_thread()
+
+    def drop_waiting(self) -> list[int]:
+        """Forget rows that have not begun."""
+        dropped: list[int] = []
+        with contextlib.suppress(Empty):
+            while (row := self._queue.get_nowait()) is not None:
+                dropped.append(row[0])
+        return dropped
 
     def tick(self) -> None:
         """Add threads while rows are slow, give up on rows whose time is over."""
@@ -172,6 +184,12 @@ class LoopRows:
     def add(self, rows: list[RowIn]) -> None:
         """Rows to run."""
         self._loop.call_soon_threadsafe(self._add, rows)
+
+    def drop_waiting(self) -> list[int]:
+        """Forget rows that have not begun."""
+        dropped = [row[0] for row in self._waiting]
+        self._waiting.clear()
+        return dropped
 
     def tick(self) -> None:
         """Write what has waited long enough."""

@@ -89,6 +89,7 @@ class Lane:
         self._alone = alone
         self._in_flight: dict[int, RowIn] = {}
         self._deaths = 0
+        self._is_held = False
         self._draining: set[asyncio.Task[None]] = set()
         self.plan: PlanHandle | None = None
 
@@ -133,8 +134,7 @@ class Lane:
             if not self._in_flight:
                 return
             outcomes = await self._next(plan)
-            if self._must_leave():
-                self._in_flight.clear()
+            if self._supply.stop is not None and not await self._slow_down(plan, self._supply.stop):
                 return
             if self._finish(outcomes):
                 # A thread hangs in there. What is in flight may finish while rows go to another host.
@@ -170,8 +170,16 @@ class Lane:
             raise plan.host.death()
         return outcomes
 
-    def _must_leave(self) -> bool:
-        return self._supply.stop is not None and not self._supply.stop.drain
+    async def _slow_down(self, plan: PlanHandle, stop: Stop) -> bool:
+        """Wait for rows that have begun, if the reason to stop lets them finish; False when it does not."""
+        if not stop.drain:
+            self._in_flight.clear()
+            return False
+        if not self._is_held:
+            self._is_held = True
+            for row in await plan.hold():
+                self._in_flight.pop(row, None)
+        return True
 
     def _finish(self, outcomes: Outcomes) -> bool:
         """Record rows; True when one of them left a thread behind that hangs."""

@@ -17,7 +17,7 @@ from genaiops.runs._host_client import HostSetup, PlanHandle
 from genaiops.runs._mapping import InputShape, RowMapping, plan_mapping
 from genaiops.runs._pool import HostPool
 from genaiops.runs._provenance import flow_digest, versions
-from genaiops.runs._record import RUN_FILE, RowCounts, RunRecord
+from genaiops.runs._record import IMAGES_FOLDER, RUN_FILE, RowCounts, RunRecord
 from genaiops.runs._setup import flow_source, host_setup, open_request, seconds_from
 from genaiops.runs._sources import Sources, open_sources
 from genaiops.runs._spec import RunSpec
@@ -46,6 +46,7 @@ class Job:
     Args:
         setup: How its hosts are started.
         request: What they are told to open.
+        source_run: The run whose outputs and inputs may be mapped.
         earlier: The record of the attempt that this one continues.
     """
 
@@ -56,6 +57,7 @@ class Job:
     request: Mapping[str, Any]
     row_timeout_s: float | None
     timeout_s: float | None
+    source_run: RunRecord | None
     earlier: RunRecord | None
 
 
@@ -86,13 +88,15 @@ def plan_job(spec: RunSpec, around: Surroundings, earlier: RunRecord | None) -> 
     settings = around.settings
     flow = flow_source(spec.flow)
     run_id, path = _name_run(spec, flow.name, settings, earlier)
+    source_run = find_run(spec.source_run, settings) if spec.source_run is not None else None
     row_timeout_s = _seconds(spec.row_timeout_s, settings, "PF_LINE_TIMEOUT_SEC", _DEFAULT_ROW_TIMEOUT_S)
     request = open_request(
         spec,
         settings,
         concurrency=spec.concurrency,
         timeout_s=row_timeout_s,
-        images=str(path / "images"),
+        images=str(path / IMAGES_FOLDER),
+        image_folders=_image_folders(spec, source_run),
         resource={"genaiops.run": run_id, "genaiops.flow": flow.name},
     )
     return Job(
@@ -103,8 +107,19 @@ def plan_job(spec: RunSpec, around: Surroundings, earlier: RunRecord | None) -> 
         request=request,
         row_timeout_s=row_timeout_s,
         timeout_s=_seconds(spec.timeout_s, settings, "PF_BATCH_TIMEOUT_SEC", None),
+        source_run=source_run,
         earlier=earlier,
     )
+
+
+def _image_folders(spec: RunSpec, source_run: RunRecord | None) -> list[str]:
+    """Where images of rows may be read from: the data's folder, and what earlier runs wrote."""
+    named = [spec.data, source_run.dataset.get("path") if source_run else None]
+    paths = [Path(path) for path in named if path is not None]
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if source_run is not None:
+        folders.append(source_run.path / IMAGES_FOLDER)
+    return [str(folder.resolve()) for folder in folders]
 
 
 async def prepare(job: Job, around: Surroundings) -> Prepared:
@@ -119,13 +134,12 @@ async def prepare(job: Job, around: Surroundings) -> Prepared:
         around.pool.start(job.setup, str(slot))
     await asyncio.sleep(0)
     spec = job.spec
-    source_run = find_run(spec.source_run, around.settings) if spec.source_run is not None else None
-    sources = open_sources(spec.data, source_run, on_bad_row=spec.on_bad_row, limit=spec.limit)
+    sources = open_sources(spec.data, job.source_run, on_bad_row=spec.on_bad_row, limit=spec.limit)
     _refuse_changed_data(job, sources)
     plan = await around.pool.open(job.setup, dict(job.request), "0")
     mapping = _check_mapping(spec, plan.about, sources)
     planned, skipped = sources.count()
-    record = _first_record(job, around.settings, plan.about, sources, source_run)
+    record = _first_record(job, around.settings, plan.about, sources)
     record = replace(
         record, mapping=mapping.to_json(), rows=RowCounts(total=planned + skipped, skipped=skipped), status="running"
     )
@@ -190,9 +204,7 @@ def _check_mapping(spec: RunSpec, about: Mapping[str, Any], sources: Sources) ->
     )
 
 
-def _first_record(
-    job: Job, settings: Settings, about: Mapping[str, Any], sources: Sources, source_run: RunRecord | None
-) -> RunRecord:
+def _first_record(job: Job, settings: Settings, about: Mapping[str, Any], sources: Sources) -> RunRecord:
     spec, data, flow = job.spec, sources.data, about["flow"]
     dataset = {"path": str(data.path.resolve()), "sha256": data.scan.sha256, "rows": data.scan.rows} if data else {}
     return RunRecord(
@@ -211,10 +223,10 @@ def _first_record(
             "init": dict(spec.init or {}),
         },
         dataset=dataset,
-        source_run=source_run.id if source_run else None,
+        source_run=job.source_run.id if job.source_run else None,
         created=job.earlier.created if job.earlier else now_text(),
         labels=dict(spec.labels),
-        spec=_spec_to_keep(spec, source_run),
+        spec=_spec_to_keep(spec, job.source_run),
         versions=versions(settings.project),
     )
 

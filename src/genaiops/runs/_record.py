@@ -22,6 +22,7 @@ METRICS_FILE = "metrics.json"
 TRACES_FILE = "traces.jsonl"
 LOGS_FILE = "logs.txt"
 LOCK_FILE = "lock"
+IMAGES_FOLDER = "images"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -17,6 +18,8 @@ from genaiops.runs._outcome_lines import RowSet
 from genaiops.runs._tally import Tally
 
 _TELL_EVERY_S = 0.1
+# With a budget of money, so many rows tell what a row costs.
+_FIRST_ROWS = 8
 
 
 class Brake:
@@ -24,6 +27,7 @@ class Brake:
 
     def __init__(self) -> None:
         self.stop: Stop | None = None
+        # Called when `stop` is set.
         self.listeners: list[Callable[[], None]] = []
 
     def pull(self, stop: Stop) -> None:
@@ -110,6 +114,18 @@ class Ledger:
         self._on_progress = on_progress
         self._last_told = 0.0
 
+    def allowed(self, out: int) -> int | None:
+        """How many rows may start while so many are out, if they cost what rows have cost so far; None for any."""
+        calls, dollars = self._budget
+        rows = self.tally.completed + self.tally.failed
+        limits = []
+        if calls is not None:
+            limits.append((calls - self.tally.model_calls) / max(1.0, self.tally.model_calls / max(1, rows)))
+        if dollars is not None:
+            spent = self.tally.cost_usd or 0.0
+            limits.append((dollars - spent) * rows / spent if spent else _FIRST_ROWS)
+        return max(0, math.ceil(min(limits)) - out) if limits else None
+
     def take(self, outcomes: Outcomes) -> None:
         """Rows that a host has finished."""
         outcomes = self._without_repeats(outcomes)
@@ -172,6 +188,8 @@ class MainSupply:
         self._queue = queue
         self._ledger = ledger
         self._brake = brake
+        # Rows that lanes have and nobody has heard of since.
+        self._out = 0
 
     @property
     def stop(self) -> Stop | None:
@@ -180,10 +198,16 @@ class MainSupply:
 
     def take(self, count: int) -> list[RowIn]:
         """Rows to run, up to so many."""
-        return self._queue.take(count) if self._brake.stop is None else []
+        if self._brake.stop is not None:
+            return []
+        allowed = self._ledger.allowed(self._out)
+        rows = self._queue.take(count if allowed is None else min(count, allowed))
+        self._out += len(rows)
+        return rows
 
     def done(self, outcomes: Outcomes) -> None:
         """Rows have finished."""
+        self._out -= len(outcomes.rows)
         self._ledger.take(outcomes)
 
     def fail(self, row: RowIn, kind: str, message: str) -> None:
@@ -192,10 +216,12 @@ class MainSupply:
 
     def suspect(self, rows: list[RowIn]) -> None:
         """These rows were in a host that died."""
+        self._out -= len(rows)
         self._queue.suspect(rows)
 
     def give_back(self, rows: list[RowIn]) -> None:
         """These rows had not begun."""
+        self._out -= len(rows)
         self._queue.give_back(rows)
 
     def end(self, stop: Stop) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from genaiops.datasets import Scan, read_rows, scan
 from genaiops.errors import DataError
+from genaiops.runs._images import absolute_images
 from genaiops.runs._outcome_lines import LineIndex
-from genaiops.runs._record import RunRecord
+from genaiops.runs._record import IMAGES_FOLDER, RunRecord
 
 ALIGN_BY = "line_number"
 _SAMPLE_OUTCOMES = 200
@@ -100,6 +101,7 @@ class OutputsSource:
     """The outputs of an earlier run; rows that failed there are not in it."""
 
     def __init__(self, record: RunRecord) -> None:
+        self._images = record.path / IMAGES_FOLDER
         self._index = LineIndex(record.outcomes_path, completed_only=True)
         self.columns = (ALIGN_BY, *self._output_names())
 
@@ -109,7 +111,8 @@ class OutputsSource:
     def rows(self) -> Iterator[SourceRow]:
         """The rows that completed, by number."""
         for row, line in self._index.lines():
-            yield SourceRow(row, {ALIGN_BY: row, **json.loads(line)["outputs"]})
+            outputs = absolute_images(json.loads(line)["outputs"], self._images, set())
+            yield SourceRow(row, {ALIGN_BY: row, **outputs})
 
     def numbers(self) -> Iterator[int]:
         """The numbers of the rows that completed."""
