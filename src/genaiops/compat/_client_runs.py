@@ -146,9 +146,13 @@ class RunOperations:
                 return RunRecord.load(name.record.path)
             name = name.name or ""
         try:
-            return find_run(name, open_settings())
+            record = find_run(name, open_settings())
         except DataError as error:
             raise RunNotFoundError(f"Run name {name!r} cannot be found. {error.hint or ''}".strip()) from error
+        if name not in (record.id, str(record.path)):
+            # The beginning of a name is enough for `genaiops runs`, not for scripts that delete.
+            raise RunNotFoundError(f"Run name {name!r} cannot be found. Did you mean {record.id!r}?")
+        return record
 
 
 def summary(run: Run) -> str:

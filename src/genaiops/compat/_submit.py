@@ -26,11 +26,25 @@ _MOST_ARTIFACT_ROWS = 10_000
 """Above this a run gets no file for each row and node: their outcomes are in `outcomes.jsonl`."""
 
 
-def submit_run(run: Run, settings: Settings, store: ConnectionStore, *, on_event: OnEvent | None = None) -> RunRecord:
+def submit_run(
+    run: Run,
+    settings: Settings,
+    store: ConnectionStore,
+    *,
+    on_event: OnEvent | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> RunRecord:
     """Run what is asked for, to its end.
 
     A mapping for an input that the flow lacks is a warning, and failed rows do not make the run fail unless all of
     them did: the caller decides by `status_of`.
+
+    Args:
+        run: What is asked for.
+        settings: The surroundings.
+        store: Connections.
+        on_event: Told what happens.
+        options: Fields of the spec that prompt flow has no words for: `model_calls`, `recording`, `limit`.
 
     Raises:
         InputError: Something is wrong with what is asked for; nothing was started.
@@ -41,7 +55,8 @@ def submit_run(run: Run, settings: Settings, store: ConnectionStore, *, on_event
     if run.resume_from is not None:
         record = resume_run(_copy_for_resume(run, settings), settings, store=store, on_event=listen)
     else:
-        record = run_batch(run_spec(run, settings, store), settings, store=store, on_event=listen)
+        spec = replace(run_spec(run, settings, store), **(options or {}))
+        record = run_batch(spec, settings, store=store, on_event=listen)
     return _export(record, settings)
 
 
