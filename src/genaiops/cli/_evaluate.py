@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--file", help="Another experiment file than experiment.yaml.")
 @click.option("--run-id", "listed", help="Runs as a list with commas, a JSON or Python list, or a file with one.")
 @click.option("--evaluator", "evaluators", multiple=True, help="Only this evaluator; repeatable.")
-@click.option("--model-calls", type=click.Choice(["live", "record", "replay"]), default="live", show_default=True)
+@click.option("--model-calls", type=click.Choice(["live", "record", "replay"]), help="Call, record, or replay models.")
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="The recording's file.")
 @click.option("--no-cache", is_flag=True, help="Run every node of the evaluators.")
 @click.option("--baseline", help="Experiment to compare with in the gate.")

@@ -11,7 +11,9 @@ from genaiops.experiments._execute import (
     run_experiment,
     run_prepared,
 )
+from genaiops.experiments._history import Comparison, Side, compare_sides, default_side, side_of_run
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
+from genaiops.experiments._portable import export_experiment, import_experiment
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
 from genaiops.experiments._request import (
     DEFAULT_FAILED_SHARE,
@@ -43,6 +45,7 @@ __all__ = [
     "DEFAULT_FAILED_SHARE",
     "AzureSource",
     "Cell",
+    "Comparison",
     "DatasetSpec",
     "Estimate",
     "EvaluatorSpec",
@@ -59,15 +62,20 @@ __all__ = [
     "PlanRequest",
     "Prepared",
     "Setting",
+    "Side",
     "Span",
     "UseCaseCheck",
     "check_use_case",
+    "compare_sides",
+    "default_side",
     "estimate_plan",
     "evaluate_runs",
     "examine_experiment",
     "experiment_schema",
+    "export_experiment",
     "find_experiment",
     "ignore_experiment_event",
+    "import_experiment",
     "list_experiments",
     "load_experiment",
     "load_result",
@@ -79,5 +87,6 @@ __all__ = [
     "resume_experiment",
     "run_experiment",
     "run_prepared",
+    "side_of_run",
     "write_experiment",
 ]
