@@ -203,7 +203,12 @@ def test_a_torn_last_line_is_dropped_and_its_row_runs_again(
 def test_failed_rows_run_again_on_resume_and_the_latest_outcome_counts(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run, settings: Settings
 ) -> None:
-    code = "import os\n@tool\ndef work(x: int) -> int:\n    if x % 3 == 0 and not os.path.exists('ok'): 1 / 0\n    return x\n"
+    code = """
+    import os
+    @tool
+    def work(x: int) -> int:
+        return x if x % 3 or os.path.exists("ok") else 1 // 0
+    """
     flow = make_flow(code)
     first = run(flow, make_rows(9))
     (flow / "ok").touch()
@@ -304,7 +309,7 @@ def requests_seen(url: str) -> int:
 def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_another(
     make_rows: MakeRows, settings: Settings, tmp_path: Path
 ) -> None:
-    flow, data = ask_flow(tmp_path / "ask"), make_rows(2000)
+    flow, data = ask_flow(tmp_path / "ask"), make_rows(600)
     with model_server("--key", "the-right-key", "--latency-ms", "20") as url:
         stopped = run_batch(RunSpec(flow=flow, data=data), with_chat(settings, url, "a-wrong-key"))
         asked = requests_seen(url)
@@ -315,7 +320,7 @@ def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_an
     assert stopped.stopped["reason"] == "model-refused"
     assert "a-wrong-key" not in json.dumps(stopped.to_json())
     assert asked <= 300
-    assert (record.status, record.rows.completed) == ("completed", 2000)
+    assert (record.status, record.rows.completed) == ("completed", 600)
 
 
 def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Settings, tmp_path: Path) -> None:
