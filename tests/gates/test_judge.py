@@ -192,14 +192,18 @@ def test_lower_is_better_is_respected(tmp_path: Path) -> None:
     assert judged(before, gate, baseline=after).result == "passed"
 
 
-def test_other_variants_are_compared_with_the_default_one_when_there_is_no_other_baseline(tmp_path: Path) -> None:
+def test_variant_that_is_only_tried_out_stops_nothing(tmp_path: Path) -> None:
     variants = {"variant_0": {"accuracy": passes(90, 100)}, "variant_1": {"accuracy": passes(60, 100)}}
     folder = write_experiment(tmp_path / "e", variants)
+    gate = {"metrics": {"accuracy": {"min": 0.8, "max_drop": 0.02}}}
 
-    verdict = judged(folder, {"metrics": {"accuracy": {"max_drop": 0.02}}})
+    tried = judged(folder, gate)
+    candidate = judged(folder, {"candidate": "variant_1", "metrics": {"accuracy": {"max_drop": 0.02}}})
 
-    assert verdict.result == "failed"
-    assert only(verdict, "baseline").variant == "variant_1"
+    assert tried.result == "passed"
+    assert any("Variants that would not ship are not judged" in reason for reason in tried.reasons)
+    assert candidate.result == "failed"
+    assert only(candidate, "baseline").variant == "variant_1"
 
 
 def test_first_run_has_nothing_to_compare_with_and_its_floors_still_count(tmp_path: Path) -> None:
@@ -263,6 +267,20 @@ def test_dead_segment_behind_a_good_average_fails(tmp_path: Path) -> None:
     results = {check.segment: check.result for check in verdict.checks if check.rule == "segment"}
     assert results == {"language = en": "passed", "language = fi": "not judged", "language = fr": "failed"}
     assert verdict.reasons[0].startswith("accuracy for language = fr 0.5 (0.3 to 0.7) on train is below 0.6")
+
+
+def test_parts_of_the_data_need_no_proof_unless_it_is_demanded(tmp_path: Path) -> None:
+    segments = {"language": {"en": {"accuracy": {"value": 0.8, "low": 0.63, "high": 0.9, "rows": 30}}}}
+    folder = write_experiment(tmp_path / "e", {"variant_0": {"accuracy": passes(95, 100)}}, segments=segments)
+    metric = {"min": 0.7, "segments": {"columns": ["language"]}}
+
+    by_value = judged(folder, {"metrics": {"accuracy": metric}})
+    by_interval = judged(
+        folder, {"metrics": {"accuracy": {**metric, "segments": {"column": "language", "judge": "interval"}}}}
+    )
+
+    assert by_value.result == "passed"
+    assert rules(by_interval, "failed") == ["segment"]
 
 
 def test_unknown_segment_column_fails(tmp_path: Path) -> None:

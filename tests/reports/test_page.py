@@ -38,7 +38,7 @@ def test_verdict_stands_at_the_top_in_words(reports: Path) -> None:
     words = read_page(reports / "report.html").words
 
     assert words.index("The gate failed.") < words.index("What to do next") < words.index("Variants compared")
-    assert "is worse than the baseline" in words[: words.index("What to do next")]
+    assert "but its interval reaches below" in words[: words.index("What to do next")]
 
 
 def test_figures_of_the_experiment_are_on_the_page(experiment: Path, reports: Path) -> None:
@@ -181,7 +181,7 @@ def test_single_variant_has_no_comparison_to_draw(tmp_path: Path) -> None:
     write_reports(folder, tmp_path / "r", ["page"])
 
     words = read_page(tmp_path / "r" / "report.html").words
-    assert "Quality for money" not in words
+    assert "Quality and price" not in words
     assert "Measured, but no gate judged it." in words
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from genaiops.gates._evidence import Evidence, label, usable
+from genaiops.gates._evidence import Evidence, usable
 from genaiops.gates._limits import Measured, measured
 from genaiops.gates._policy import MetricPolicy, Policy
 from genaiops.gates._verdict import Check, Result
@@ -247,9 +247,3 @@ def default_runs(evidence: Evidence) -> list[Mapping[str, Any]]:
     """The runs of the default variant, which is what would ship; all runs when none is marked."""
     marked = [run for run in evidence.runs if run.get("is_baseline")]
     return marked or evidence.runs
-
-
-def other_runs(evidence: Evidence) -> list[Mapping[str, Any]]:
-    """The runs of all other variants."""
-    labels = {label(run) for run in default_runs(evidence)}
-    return [run for run in evidence.runs if label(run) not in labels]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from genaiops.errors import SettingsError, suggest
-from genaiops.gates._against import comparable_checks, comparison_checks, default_runs, other_runs
+from genaiops.gates._against import comparable_checks, comparison_checks, default_runs
 from genaiops.gates._evidence import Evidence, label, load_evidence
 from genaiops.gates._limits import cost_checks, measured, metric_checks, row_checks
 from genaiops.gates._policy import Policy
@@ -43,9 +43,9 @@ def judge(
 ) -> Verdict:
     """Judge what an experiment found.
 
-    Without another experiment as baseline, metrics that demand a comparison compare the other variants with the default
-    one. Limits are held against the candidate of the policy: the default variant, which is what would ship, unless it
-    says otherwise.
+    Judged is the candidate of the policy: the default variant, which is what would ship, unless it says otherwise. A
+    variant that is only tried out may be as bad as it likes. Without another experiment as baseline, a candidate that
+    is not the default variant is compared with that.
 
     Args:
         evidence: The experiment.
@@ -114,14 +114,15 @@ def _comparisons(
         if force or not differences:
             yield from comparison_checks(evidence, runs, policy, baseline=baseline, baseline_runs=theirs)
         return
-    inside = runs if policy.candidate in ("best", "all") or runs != default_runs(evidence) else other_runs(evidence)
     defaults = default_runs(evidence)
-    others = [run for run in inside if run not in defaults]
+    others = [run for run in runs if run not in defaults]
     if others and any(run.get("is_baseline") for run in defaults):
         yield from comparison_checks(evidence, others, policy, baseline=evidence, baseline_runs=defaults)
     else:
         named = f" {policy.baseline!r}" if policy.baseline else ""
         words = f"There is no baseline{named} yet, so nothing was compared with it."
+        if len(defaults) < len(evidence.runs):
+            words += " Variants that would not ship are not judged: name one, `best` or `all` as `candidate` for that."
         yield Check(rule="baseline", result="not judged", words=words)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
 from genaiops.errors import suggest
 from genaiops.gates._evidence import Evidence, label, usable
-from genaiops.gates._policy import MetricPolicy, Policy, SegmentPolicy
+from genaiops.gates._policy import JudgeBy, MetricPolicy, Policy, SegmentPolicy
 from genaiops.gates._verdict import Check, Result
 from genaiops.gates._words import between, number, percent
 from genaiops.stats import estimate
@@ -137,16 +138,16 @@ def _together(
 
 def _bounds(demand: MetricPolicy, item: Measured) -> Iterator[Check]:
     if demand.min is not None:
-        yield _bound(demand, item, demand.min, floor=True)
+        yield _bound(demand.judge, item, demand.min, floor=True)
     if demand.max is not None:
-        yield _bound(demand, item, demand.max, floor=False)
+        yield _bound(demand.judge, item, demand.max, floor=False)
 
 
-def _bound(demand: MetricPolicy, item: Measured, limit: float, *, floor: bool, segment: str | None = None) -> Check:
+def _bound(judge: JudgeBy, item: Measured, limit: float, *, floor: bool, segment: str | None = None) -> Check:
     """Hold the bad end of the interval against the limit: a lucky mean is not a proof."""
     value = item.value if item.value is not None else float("nan")
     end = item.low if floor else item.high
-    by_mean = demand.judge == "mean" or end is None
+    by_mean = judge == "mean" or end is None
     judged = value if by_mean or end is None else end
     sign = 1 if floor else -1
     holds, mean_holds = sign * judged >= sign * limit, sign * value >= sign * limit
@@ -178,7 +179,7 @@ def _rows_for(item: Measured, limit: float, end: float | None) -> int | None:
 
 def _segment_checks(demand: MetricPolicy, rule: SegmentPolicy, item: Measured) -> Iterator[Check]:
     if rule.min is None and rule.max is None:
-        rule = SegmentPolicy(columns=rule.columns, min=demand.min, max=demand.max, min_rows=rule.min_rows)
+        rule = replace(rule, min=demand.min, max=demand.max)
     present = {column for held in item.segments for column in held}
     for column in rule.columns or sorted(present):
         if column not in present:
@@ -189,12 +190,10 @@ def _segment_checks(demand: MetricPolicy, rule: SegmentPolicy, item: Measured) -
             continue
         for held in item.segments[:1]:  # repeats measure the same segments
             for name, metrics in sorted(held.get(column, {}).items()):
-                yield from _one_segment(demand, rule, item, f"{column} = {name}", metrics.get(item.metric))
+                yield from _one_segment(rule, item, f"{column} = {name}", metrics.get(item.metric))
 
 
-def _one_segment(
-    demand: MetricPolicy, rule: SegmentPolicy, item: Measured, segment: str, form: Mapping[str, Any] | None
-) -> Iterator[Check]:
+def _one_segment(rule: SegmentPolicy, item: Measured, segment: str, form: Mapping[str, Any] | None) -> Iterator[Check]:
     rows = int((form or {}).get("rows") or 0)
     if form is None or rows < rule.min_rows:
         words = f"{item.metric} for {segment}: {rows} rows, under {rule.min_rows}: too few to judge."
@@ -205,7 +204,7 @@ def _one_segment(
     )
     for limit, floor in ((rule.min, True), (rule.max, False)):
         if limit is not None:
-            yield _bound(demand, part, limit, floor=floor, segment=segment)
+            yield _bound(rule.judge, part, limit, floor=floor, segment=segment)
 
 
 def _unscored_checks(evidence: Evidence, labels: Mapping[str, str], policy: Policy) -> Iterator[Check]:

@@ -23,12 +23,15 @@ class SegmentPolicy:
         min: Lowest accepted value in each segment.
         max: Highest accepted value in each segment.
         min_rows: Smaller segments are listed and not judged.
+        judge: Whether limits are held against the interval's bad end or against the value. By value when nobody says:
+            parts have few rows, and demanding proof of each of them would stop most releases by chance.
     """
 
     columns: tuple[str, ...] = ()
     min: float | None = None
     max: float | None = None
     min_rows: int = 20
+    judge: JudgeBy = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,8 @@ class _Reader:
                 written[key] = self.number(written[key], (*where, key))
         if "min_rows" in written:
             written["min_rows"] = self.count(written["min_rows"], (*where, "min_rows"))
+        if "judge" in written:
+            written["judge"] = self.choice(written["judge"], ("interval", "mean"), (*where, "judge"))
         return SegmentPolicy(**written)
 
     def known(self, block: Mapping[str, Any], keys: Sequence[str], where: Sequence[str]) -> dict[str, Any]:

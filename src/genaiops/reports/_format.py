@@ -96,11 +96,11 @@ def money(value: Any) -> str:
 
 
 def duration(value: Any) -> str:
-    """Seconds in the unit that suits: 12 ms, 1.4 s, 3 min 20 s."""
+    """Seconds in the unit that suits: 85 µs, 12 ms, 1.4 s, 3 min 20 s."""
     if not isinstance(value, (int, float)) or not isfinite(value):
         return "–"
     if value < 1:
-        return f"{1000 * value:.0f} ms"
+        return "0 s" if value == 0 else f"{1e6 * value:.0f} µs" if value < 0.001 else f"{1000 * value:.0f} ms"
     if value < 90:
         return f"{value:.1f} s"
     minutes, seconds = divmod(round(value), 60)

@@ -103,7 +103,7 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "standing": _standing(story.verdict),
         "reasons": _reasons(story.verdict),
         "advice": advise(story),
-        "source": SOURCES.get(str(story.result.get("source"))),
+        "source": SOURCES.get(str(story.result.get("source"))) if kept or calls else None,
         "outcomes": rows,
         "completed": sum(int((run.get("rows") or {}).get("completed") or 0) for run in story.runs),
         "failed": sum(int((run.get("rows") or {}).get("failed") or 0) for run in story.runs),

@@ -41,7 +41,7 @@
 
   const figure = (value) => value === null || value === undefined ? "–"
     : String(Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : Number(value.toFixed(3))).replace("-", "−");
-  const seconds = (value) => value === null || value === undefined ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+  const seconds = (value) => value === null || value === undefined ? "–" : value < 0.001 ? `${Math.round(value * 1e6)} µs` : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
 
   function explore(data) {
     const [DATASET, NUMBER, CHANGE, INPUTS, CELLS] = [0, 1, 2, 3, 4];
