@@ -144,6 +144,15 @@ def test_a_single_run_aggregates_its_one_row(write_flow: Write, run: Callable[..
     assert list(outcome.nodes) == ["grade", "rare", "total", "report"]
 
 
+def test_a_failing_aggregation_does_not_fail_the_single_row(write_flow: Write, run: Callable[..., Outcome]) -> None:
+    folder = write_flow({**FILES, "report.py": REPORT.replace("return sorted", "raise ValueError")})
+
+    outcome = run(folder, {"truth": "abc"}, single=True)
+
+    assert (outcome.status, outcome.error, outcome.nodes["report"].status) == ("completed", None, "failed")
+    assert outcome.metrics["length"] == 3
+
+
 def test_a_single_run_does_not_aggregate_flow_inputs_alone(write_flow: Write, run: Callable[..., Outcome]) -> None:
     text = """\
     inputs: {truth: {type: string}}

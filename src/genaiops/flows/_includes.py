@@ -78,6 +78,9 @@ def _default_cache() -> Path:
     user = os.getuid() if hasattr(os, "getuid") else "mine"
     folder = Path(tempfile.gettempdir()) / f"genaiops-merged-{user}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Everybody may write where temporary files are: a folder that somebody else put there could hold any code.
+    if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+        return Path(tempfile.mkdtemp(prefix="genaiops-merged-"))
     return folder
 
 

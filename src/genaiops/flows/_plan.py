@@ -118,16 +118,14 @@ class Plan(ABC):
     async def run_single(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> Outcome:
         """Run one row by itself, and aggregate it when the flow aggregates single rows.
 
-        Metrics and the aggregation nodes' outcomes stand in the outcome.
+        Metrics and the aggregation nodes' outcomes stand in the outcome. An aggregation node that fails does not fail
+        the row: its own outcome says so.
         """
         outcome = await self.run(inputs, timeout_s=timeout_s)
         if outcome.status == "completed" and self.aggregates_single:
             aggregated = await self.aggregate(AggregationInputs.from_outcomes([outcome]))
             outcome.metrics = aggregated.metrics
             outcome.nodes.update(aggregated.nodes)
-            if aggregated.error is not None:
-                outcome.status = "failed"
-                outcome.error = aggregated.error
         return outcome
 
     async def run_node(self, node: str, inputs: Mapping[str, Any]) -> Outcome:
