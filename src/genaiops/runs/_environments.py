@@ -75,13 +75,14 @@ def requirements_file(source: FlowSource) -> Path | None:
 def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
     """The requirements in a file and those it includes, without prompt flow's packages and pip's options."""
     found: list[str] = []
-    text = file.read_text(encoding="utf-8-sig").replace("\\\n", " ")
+    seen |= {file.resolve()}
+    text = re.sub(r"\\\r?\n\s*", "", file.read_text(encoding="utf-8-sig"))
     for raw in text.splitlines():
         line = re.sub(r"(^|\s)#.*", "", raw).strip()
         if line.startswith(("-r ", "--requirement ")):
             other = (file.parent / line.split(maxsplit=1)[1]).resolve()
             if other.is_file() and other not in seen:
-                found += read_requirements(other, seen | {other})
+                found += read_requirements(other, seen)
         elif line and not line.startswith("-"):
             name = re.split(r"[\s\[<>=!~;@]", line, maxsplit=1)[0]
             if not _STANDS_IN_FOR.fullmatch(name):
