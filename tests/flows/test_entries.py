@@ -125,6 +125,23 @@ def aggregate_entry(
     return asyncio.run(main())
 
 
+@pytest.mark.parametrize("prefix", ["", "async "])
+def test_whatever_an_entry_raises_is_wrapped(write_flow: Write, run: Run, prefix: str) -> None:
+    body = (
+        "from promptflow.exceptions import UserErrorException\nfrom genaiops.errors import RowError\n"
+        f"{prefix}def run(x):\n    raise UserErrorException('u') if x else RowError('r', kind='LLMError', hint='h')\n"
+    )
+    folder = write_flow(flex(body))
+
+    user, ours = run(folder, {"x": 1}).error, run(folder, {"x": 0}).error
+
+    assert user is not None
+    assert ours is not None
+    assert (user["kind"], user["type"]) == ("ScriptExecutionError", "UserErrorException")
+    assert ours["message"] == "Execution failure in 'run': (LLMError) r"
+    assert (ours["kind"], ours["type"], ours["hint"], ours["line"]) == ("ScriptExecutionError", "LLMError", "h", 4)
+
+
 def test_a_class_is_made_once_with_converted_arguments(write_flow: Write, run: Run) -> None:
     folder = write_flow(flex(CLASS))
     flow = load_flow(folder)

@@ -149,7 +149,9 @@ class EntryPlan(Plan):
         return _map_members(value, _join)
 
     def _note(self, call: _EntryCall, error: BaseException) -> None:
-        call.error = failure(error, name=self._name, folder=self.flow.folder, kind="ScriptExecutionError")
+        call.error = failure(
+            error, name=self._name, folder=self.flow.folder, kind="ScriptExecutionError", wrap_all=True
+        )
 
     def _outcome(self, call: _EntryCall) -> Outcome:
         outputs: dict[str, Any] = {}

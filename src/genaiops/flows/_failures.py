@@ -14,7 +14,13 @@ _OUR_FOLDER = str(Path(__file__).parents[1])
 
 
 def failure(
-    error: BaseException, *, name: str, folder: Path, kind: str = "ToolExecutionError", node: str | None = None
+    error: BaseException,
+    *,
+    name: str,
+    folder: Path,
+    kind: str = "ToolExecutionError",
+    node: str | None = None,
+    wrap_all: bool = False,
 ) -> dict[str, Any]:
     """The published error form of an exception that left a node or an entry.
 
@@ -24,33 +30,32 @@ def failure(
         folder: The flow's folder: the deepest frame in it gives file and line.
         kind: `ToolExecutionError` for nodes, `ScriptExecutionError` for entries.
         node: The node, when there is one.
+        wrap_all: Wrap errors that say what they are, too, as prompt flow does for entries.
     """
-    if isinstance(error, GenaiopsError):
-        form = error.to_json()
-        form["node"] = node or form["node"]
-        form.setdefault("traceback", None)
-        return form
     frames = _user_frames(error.__traceback__)
     here = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(folder)), None)
     here = here or (frames[-1] if frames else None)
-    deliberate = is_deliberate(error)
-    type_name = type(error).__name__
-    return {
-        "kind": type_name if deliberate else kind,
-        "type": type_name,
-        "message": str(error) if deliberate else f"Execution failure in '{name}': ({type_name}) {error}",
-        "node": node,
-        "file": here.filename if here else None,
-        "line": here.lineno if here else None,
-        "hint": None,
-        "traceback": "".join(
-            [
-                "Traceback (most recent call last):\n",
-                *traceback.format_list(frames),
-                *traceback.format_exception_only(type(error), error),
-            ]
-        ),
-    }
+    is_ours = isinstance(error, GenaiopsError)
+    form: dict[str, Any] = error.to_json() if isinstance(error, GenaiopsError) else {"hint": None}
+    type_name = form.get("kind") or type(error).__name__
+    if wrap_all or not (is_ours or is_deliberate(error)):
+        form |= {
+            "kind": kind,
+            "type": type_name,
+            "message": f"Execution failure in '{name}': ({type_name}) {form.get('message') or error}",
+        }
+    elif not is_ours:
+        form |= {"kind": type_name, "type": type_name, "message": str(error)}
+    form["node"] = node or form.get("node")
+    if not form.get("file"):
+        form |= {"file": here.filename if here else None, "line": here.lineno if here else None}
+    form.setdefault("traceback", _traceback(error, frames) if frames or not is_ours else None)
+    return form
+
+
+def _traceback(error: BaseException, frames: list[traceback.FrameSummary]) -> str:
+    parts = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
+    return "".join([*parts, *traceback.format_exception_only(type(error), error)])
 
 
 def _user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
