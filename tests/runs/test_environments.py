@@ -8,7 +8,13 @@ import pytest
 
 from genaiops.errors import SettingsError
 from genaiops.runs import FlowRequest, run_row
-from genaiops.runs._environments import build_environment, read_requirements, requirements_file, unmet
+from genaiops.runs._environments import (
+    build_environment,
+    read_requirements,
+    requirements_file,
+    runtime_requirements,
+    unmet,
+)
 from genaiops.runs._setup import flow_source
 from genaiops.settings import Settings
 from tests.runs.conftest import DOUBLE, FlowMaker
@@ -69,3 +75,12 @@ def test_a_flow_runs_in_the_interpreter_that_is_named(make_flow: FlowMaker, sett
 def test_what_is_no_environment_is_refused(make_flow: FlowMaker, settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no Python interpreter"):
         run_row(FlowRequest(flow=make_flow(DOUBLE), environment=tmp_path), {"x": 1}, settings)
+
+
+def test_a_package_that_the_flow_pins_itself_is_not_pinned_by_us() -> None:
+    names = [line.partition("==")[0] for line in runtime_requirements(["OpenAI==1.50", "ruamel_yaml"])]
+
+    assert "openai" not in names
+    assert "ruamel.yaml" not in names
+    assert "jinja2" in names
+    assert all("==" not in line for line in runtime_requirements([], pinned=False))

@@ -61,16 +61,8 @@ def test_all_lookups_that_lead_nowhere_are_one_error_with_the_nearest_column() -
 @pytest.mark.parametrize(
     "text",
     [
-        "$data.text",
-        "{data.text}",
-        "${data.text",
-        "${data.text}}",
-        "${{data.text}}",
-        "{${data.text}}",
-        "$(data.text)",
-        "Say ${data.text}!",
-        "$ {data.text}",
-        "${run.outputs.text}}",
+        *("$data.text", "{data.text}", "${data.text", "${data.text}}", "${{data.text}}", "{${data.text}}"),
+        *("$(data.text)", "Say ${data.text}!", "$ {data.text}", "${run.outputs.text}}"),
     ],
 )
 def test_what_is_almost_a_lookup_is_refused(text: str) -> None:

@@ -30,6 +30,7 @@ _STANDS_IN_FOR = re.compile(
     r"promptflow([-_.].*)?|promptflow[-_]?(core|devkit|tracing|tools|evals|azure)", re.IGNORECASE
 )
 _FILE_KEY = re.compile(r"^\s*python_requirements_txt\s*:\s*['\"]?([^'\"#\n]+?)['\"]?\s*(?:#.*)?$", re.MULTILINE)
+_NAME_END = re.compile(r"[\s\[<>=!~;@]")
 _SHOWN_LINES = 15
 _BUILD_S = 1800
 _READY = ".ready"
@@ -84,8 +85,7 @@ def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> list[s
             if other.is_file() and other not in seen:
                 found += read_requirements(other, seen)
         elif line and not line.startswith("-"):
-            name = re.split(r"[\s\[<>=!~;@]", line, maxsplit=1)[0]
-            if not _STANDS_IN_FOR.fullmatch(name):
+            if not _STANDS_IN_FOR.fullmatch(_NAME_END.split(line, maxsplit=1)[0]):
                 found.append(line)
     return found
 
@@ -161,20 +161,33 @@ def _build(
     python = str(_python_of(folder))
     install = [*uv, "pip", "install", "--quiet", "--python", python] if uv else None
     install = install or [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    _must(run([*install, "-r", str(RUNTIME_LIST), *requirements]), file)
-    _copy_package(folder, python, run, file)
+    done = run([*install, *runtime_requirements(requirements), *requirements])
+    if done.returncode != 0:
+        # What the flow pins may not go with our pins; then its own choice wins.
+        done = run([*install, *runtime_requirements(requirements, pinned=False), *requirements])
+    _must(done, file)
+    _copy_package(python, run, file)
 
 
-def _copy_package(
-    folder: Path, python: str, run: Callable[[list[str]], subprocess.CompletedProcess[str]], file: Path
-) -> None:
+def runtime_requirements(requirements: Sequence[str], *, pinned: bool = True) -> list[str]:
+    """What a host needs, without the packages that the flow asks for itself."""
+    own = {_name_of(text) for text in requirements}
+    lines = [line.strip() for line in RUNTIME_LIST.read_text(encoding="utf-8").splitlines()]
+    wanted = [line for line in lines if line and not line.startswith("#") and _name_of(line) not in own]
+    return wanted if pinned else [re.sub(r"==[^;\s]+", "", line) for line in wanted]
+
+
+def _name_of(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", _NAME_END.split(requirement, maxsplit=1)[0]).lower()
+
+
+def _copy_package(python: str, run: Callable[[list[str]], subprocess.CompletedProcess[str]], file: Path) -> None:
     """Our own files, without what only the outer command needs."""
     found = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     _must(found, file)
     source = Path(errors.__file__).parent
     target = Path(found.stdout.strip()) / source.name
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    del folder
 
 
 def _package_digest() -> str:
