@@ -200,7 +200,7 @@ def _comparison_cells(entry: dict[str, Any]) -> tuple[str, ...]:
     "--format",
     "form",
     type=click.Choice(["zip", "promptflow", "jsonl", "csv"]),
-    help="zip: the whole experiment; promptflow: a run in prompt flow's layout; jsonl, csv: rows. By the file's ending.",
+    help="zip: a whole experiment; promptflow: runs in its layout; jsonl, csv: rows. By default by the file's ending.",
 )
 def export(name: str, target: Path, form: str | None) -> None:
     """Write an experiment or a run to a file for another machine or another program.

@@ -1,6 +1,7 @@
 """Variants times datasets times evaluators: read, plan, run, compare."""
 
 from genaiops.experiments._check import UseCaseCheck, check_use_case
+from genaiops.experiments._doctor import examine_data
 from genaiops.experiments._estimate import Estimate, Span, estimate_plan
 from genaiops.experiments._execute import (
     Prepared,
@@ -11,6 +12,7 @@ from genaiops.experiments._execute import (
     run_experiment,
     run_prepared,
 )
+from genaiops.experiments._from_logs import LogSample, dataset_from_logs
 from genaiops.experiments._history import Comparison, Side, compare_sides, default_side, side_of_run
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._portable import export_experiment, import_experiment
@@ -54,6 +56,7 @@ __all__ = [
     "ExperimentRequest",
     "ExperimentResult",
     "ExperimentSpec",
+    "LogSample",
     "MetricRule",
     "OnExperimentEvent",
     "Place",
@@ -67,9 +70,11 @@ __all__ = [
     "UseCaseCheck",
     "check_use_case",
     "compare_sides",
+    "dataset_from_logs",
     "default_side",
     "estimate_plan",
     "evaluate_runs",
+    "examine_data",
     "examine_experiment",
     "experiment_schema",
     "export_experiment",

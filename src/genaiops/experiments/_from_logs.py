@@ -1,0 +1,99 @@
+"""Production requests and feedback as a dataset."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genaiops.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSample:
+    """What was written.
+
+    Args:
+        path: The dataset.
+        rows: Rows in it.
+        requests: Requests in the log.
+        with_feedback: Rows that somebody said something about.
+    """
+
+    path: Path
+    rows: int
+    requests: int
+    with_feedback: int
+
+
+def dataset_from_logs(
+    logs: Path,
+    target: Path,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    only_feedback: bool = False,
+    failed: bool = False,
+) -> LogSample:
+    """Write logged requests as rows: inputs by name, outputs as `output.NAME`, feedback as `feedback`.
+
+    Args:
+        logs: A folder of request logs, or one file; lines are outcomes as a run or a server writes them.
+        target: The JSON Lines file to write.
+        sample: At most so many rows, drawn without replacement.
+        seed: The same seed draws the same rows.
+        only_feedback: Only requests that somebody said something about.
+        failed: Failed requests too.
+
+    Raises:
+        DataError: There are no logs, or none of their requests can be used.
+    """
+    files = sorted(logs.glob("*.jsonl")) if logs.is_dir() else [logs]
+    lines = [line for file in files for line in _lines(file)]
+    if not lines:
+        raise DataError(f"There are no logged requests in {str(logs)!r}.", file=logs)
+    feedback: dict[str, Any] = {line["request_id"]: line["feedback"] for line in lines if "feedback" in line}
+    rows = []
+    requests = 0
+    for line in lines:
+        if "status" not in line:
+            continue
+        requests += 1
+        said = feedback.get(str(line.get("request_id")))
+        if not isinstance(line.get("inputs"), dict) or (line["status"] != "completed" and not failed):
+            continue
+        if only_feedback and said is None:
+            continue
+        rows.append(_row(line, said))
+    if not rows:
+        raise DataError(f"None of the {requests} logged requests can be used.", file=logs)
+    if sample is not None and sample < len(rows):
+        chosen = sorted(random.Random(seed).sample(range(len(rows)), sample))  # noqa: S311 - a sample, no secret
+        rows = [rows[index] for index in chosen]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    target.write_text(text, encoding="utf-8")
+    return LogSample(
+        path=target, rows=len(rows), requests=requests, with_feedback=sum("feedback" in row for row in rows)
+    )
+
+
+def _row(line: dict[str, Any], said: Any) -> dict[str, Any]:
+    row = dict(line["inputs"])
+    row |= {f"output.{name}": value for name, value in (line.get("outputs") or {}).items()}
+    return row if said is None else {**row, "feedback": said}
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a log; a torn last one is left out."""
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(value, dict):
+                yield value
