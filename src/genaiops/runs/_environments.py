@@ -84,9 +84,8 @@ def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> list[s
             other = (file.parent / line.split(maxsplit=1)[1]).resolve()
             if other.is_file() and other not in seen:
                 found += read_requirements(other, seen)
-        elif line and not line.startswith("-"):
-            if not _STANDS_IN_FOR.fullmatch(_NAME_END.split(line, maxsplit=1)[0]):
-                found.append(line)
+        elif line and not line.startswith("-") and not _STANDS_IN_FOR.fullmatch(_NAME_END.split(line, maxsplit=1)[0]):
+            found.append(line)
     return found
 
 
