@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import RowError
 from genaiops.flows._compile import Binding, CompiledGraph
+from genaiops.flows._drive import drive_in_thread, drive_on_loop
 from genaiops.flows._metrics import collecting_metrics
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome
 from genaiops.flows._recorded import ImageWriter, recorded
-from genaiops.flows._row import GraphRow, drive_in_thread, drive_on_loop
+from genaiops.flows._row import GraphRow
 from genaiops.tracing import SpanRecorder
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from genaiops.errors import GenaiopsError, RowError
 from genaiops.flows._aggregate import aggregate_graph
 from genaiops.flows._compile import Binding, CompiledGraph, Compiler, aggregation_references, compile_binding
 from genaiops.flows._conversion import InputConverter
+from genaiops.flows._drive import drive_in_thread, drive_on_loop
 from genaiops.flows._failures import failure
 from genaiops.flows._generators import (
     PROXIES,
@@ -26,7 +27,7 @@ from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeO
 from genaiops.flows._plan import Plan
 from genaiops.flows._recorded import PLAIN_TYPES, NotJsonError, recorded, to_json_value
 from genaiops.flows._references import Reference
-from genaiops.flows._row import GraphRow, drive_in_thread, drive_on_loop
+from genaiops.flows._row import GraphRow
 from genaiops.flows._single_node import inputs_of_single_node
 from genaiops.tracing import SpanRecorder
 

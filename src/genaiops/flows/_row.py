@@ -1,17 +1,9 @@
-"""One row on its way through a graph.
-
-Whoever drives the row owns its state: a worker thread for graphs of plain functions, the event loop for the others.
-Nodes that run beside the driver hand their result back and touch nothing.
-"""
+"""The state of one row on its way through a graph: what each node gave, and who may run next."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping
-from contextvars import copy_context
 from pathlib import Path
-from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
@@ -19,14 +11,9 @@ from genaiops.errors import RowError
 from genaiops.flows._compile import Binding, CompiledCondition, CompiledGraph, CompiledNode, State
 from genaiops.flows._counted_models import UserModels
 from genaiops.flows._failures import failure
-from genaiops.flows._generators import PROXIES, watched
 from genaiops.flows._outcome import NodeOutcome
-from genaiops.flows._recorded import PLAIN_TYPES, ImageWriter, recorded
+from genaiops.flows._recorded import ImageWriter, recorded
 from genaiops.flows._references import read_property
-from genaiops.flows._threads import WorkerThreads, take_turn
-from genaiops.tracing import start_span
-
-_log = logging.getLogger(__name__)
 
 Finished = tuple[CompiledNode, NodeOutcome, Any]
 
@@ -207,196 +194,3 @@ class GraphRow:
 
 def _index(node: CompiledNode) -> int:
     return node.index
-
-
-# Running one node
-
-
-def run_node(node: CompiledNode, row: GraphRow) -> Finished:
-    """Run a plain function and wait for it; what it raises becomes part of the outcome."""
-    started = perf_counter()
-    outcome = NodeOutcome("completed", started_s=started - row.started)
-    value = None
-    span = start_span(node.name, "node")
-    outcome.tokens = span.usage
-    try:
-        with span:
-            arguments, outcome.inputs = node.arguments(row, row.write_image)
-            if row.models is None:
-                value = node.function(**arguments)
-            else:
-                with row.models.scope(outcome, row.repeat):
-                    value = node.function(**arguments)
-            if type(value) in PLAIN_TYPES:
-                outcome.output = value
-            else:
-                value = watched(value)
-                outcome.output = _output(value, row)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
-        _fail(outcome, error, node, row)
-    outcome.duration_s = perf_counter() - started
-    return node, outcome, value
-
-
-async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
-    """Run an async function or a model node."""
-    started = perf_counter()
-    outcome = NodeOutcome("completed", started_s=started - row.started)
-    value = None
-    span = start_span(node.name, "node")
-    outcome.tokens = span.usage
-    try:
-        with span:
-            arguments, outcome.inputs = node.arguments(row, row.write_image)
-            if node.model is not None:
-                value = await node.model.run(arguments, outcome, row)
-            elif row.models is None:
-                value = await _called(node, arguments)
-            else:
-                with row.models.scope(outcome, row.repeat):
-                    value = await _called(node, arguments)
-            value = watched(value)
-            outcome.output = _output(value, row)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
-        _fail(outcome, error, node, row)
-    outcome.duration_s = perf_counter() - started
-    return node, outcome, value
-
-
-async def _called(node: CompiledNode, arguments: dict[str, Any]) -> Any:
-    value = node.function(**arguments)
-    return await value if hasattr(value, "__await__") else value
-
-
-def _output(value: Any, row: GraphRow) -> Any:
-    """The output as it is recorded; of a generator the items are read when the row is over."""
-    return value if type(value) in PROXIES else recorded(value, row.write_image)
-
-
-def _fail(outcome: NodeOutcome, error: BaseException, node: CompiledNode, row: GraphRow) -> None:
-    outcome.status = "failed"
-    outcome.error = failure(error, name=node.name, folder=row.folder, node=node.name)
-
-
-# Driving a row
-
-
-def drive_in_thread(row: GraphRow, ready: list[CompiledNode], threads: WorkerThreads) -> None:
-    """Run a graph of plain functions to its end, on the thread of the caller.
-
-    Nodes that could run at the same time are offered to other threads; what nobody has begun when this thread is free
-    again, it runs itself. So a chain never leaves the thread, and no thread waits for one that cannot start.
-    """
-    beside = _Beside(row, threads)
-    while (ready or beside.is_open) and row.error is None and not row.is_abandoned:
-        if ready:
-            node = ready.pop(0)
-            for other in ready:
-                beside.offer(other)
-            ready.clear()
-            finished = run_node(node, row)
-        else:
-            finished = beside.take()
-        ready += row.finish(finished)
-        while beside.has_finished() and row.error is None:
-            ready += row.finish(beside.collect())
-    beside.cancel()
-
-
-class _Beside:
-    """Nodes of a row that run beside its driver."""
-
-    def __init__(self, row: GraphRow, threads: WorkerThreads) -> None:
-        self._row = row
-        self._threads = threads
-        self._offered: list[tuple[CompiledNode, list[bool]]] = []
-        self._running = 0
-        self._results: SimpleQueue[Finished] = SimpleQueue()
-
-    @property
-    def is_open(self) -> bool:
-        """Something was offered that has not been collected."""
-        return self._running > 0
-
-    def offer(self, node: CompiledNode) -> None:
-        """Let another thread run the node, if one is free before the driver is."""
-        claim = [True]
-        context = copy_context()
-        self._offered.append((node, claim))
-        self._running += 1
-
-        def job() -> None:
-            if take_turn(claim):
-                self._results.put(context.run(run_node, node, self._row))
-
-        self._threads.submit(job)
-
-    def take(self) -> Finished:
-        """Run the first node that nobody has begun, or wait for one that somebody has."""
-        while self._offered:
-            node, claim = self._offered.pop(0)
-            if take_turn(claim):
-                self._running -= 1
-                return run_node(node, self._row)
-        return self.collect()
-
-    def cancel(self) -> None:
-        """Take back what nobody has begun."""
-        for _, claim in self._offered:
-            take_turn(claim)
-
-    def has_finished(self) -> bool:
-        """A result is there to be collected."""
-        return self._running > 0 and not self._results.empty()
-
-    def collect(self) -> Finished:
-        """Wait for a result."""
-        self._running -= 1
-        return self._results.get()
-
-
-async def drive_on_loop(row: GraphRow, threads: WorkerThreads) -> None:
-    """Run a graph with async or model nodes to its end; plain functions run on threads."""
-    ready = row.start()
-    tasks: set[asyncio.Task[Finished]] = set()
-    try:
-        while (ready or tasks) and row.error is None:
-            if len(ready) == 1 and not tasks:
-                # Nothing runs beside it: no task is needed, and a thread may go on as far as it gets.
-                if ready[0].mode == "thread":
-                    ready = await threads.run(_run_chain, ready[0], row)
-                else:
-                    ready = row.finish(await _run_anywhere(ready[0], row, threads))
-                continue
-            tasks.update(asyncio.ensure_future(_run_anywhere(node, row, threads)) for node in ready)
-            ready = []
-            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                ready += row.finish(task.result())
-    finally:
-        row.is_abandoned = True
-        for task in tasks:
-            task.cancel()
-
-
-def _run_chain(node: CompiledNode, row: GraphRow) -> list[CompiledNode]:
-    """Run plain functions one after the other until something else has to happen."""
-    ready = row.finish(run_node(node, row))
-    while len(ready) == 1 and ready[0].mode != "async" and not row.is_abandoned:
-        ready = row.finish(run_node(ready[0], row))
-    return ready
-
-
-async def _run_anywhere(node: CompiledNode, row: GraphRow, threads: WorkerThreads) -> Finished:
-    if node.mode == "async":
-        return await run_node_async(node, row)
-    if node.mode == "inline":
-        return run_node(node, row)
-    return await threads.run(run_node, node, row)
-
-
-def read_reference_value(row: GraphRow, binding: Binding) -> Any:
-    """The value of a flow output, with a warning when its node was bypassed."""
-    if binding.source == "node" and row.states[binding.key] == State.BYPASSED:
-        _log.debug("The node of %s was bypassed; its value is null.", binding.reference)
-    return row.read(binding)

@@ -1,0 +1,80 @@
+"""Running one node of one row: arguments in, output and record out, whatever it raises."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from genaiops.flows._compile import CompiledNode
+from genaiops.flows._failures import failure
+from genaiops.flows._generators import PROXIES, watched
+from genaiops.flows._outcome import NodeOutcome
+from genaiops.flows._recorded import PLAIN_TYPES, recorded
+from genaiops.flows._row import Finished, GraphRow
+from genaiops.tracing import start_span
+
+
+def run_node(node: CompiledNode, row: GraphRow) -> Finished:
+    """Run a plain function and wait for it; what it raises becomes part of the outcome."""
+    started = perf_counter()
+    outcome = NodeOutcome("completed", started_s=started - row.started)
+    value = None
+    span = start_span(node.name, "node")
+    outcome.tokens = span.usage
+    try:
+        with span:
+            arguments, outcome.inputs = node.arguments(row, row.write_image)
+            if row.models is None:
+                value = node.function(**arguments)
+            else:
+                with row.models.scope(outcome, row.repeat):
+                    value = node.function(**arguments)
+            if type(value) in PLAIN_TYPES:
+                outcome.output = value
+            else:
+                value = watched(value)
+                outcome.output = _output(value, row)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
+        _fail(outcome, error, node, row)
+    outcome.duration_s = perf_counter() - started
+    return node, outcome, value
+
+
+async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
+    """Run an async function or a model node."""
+    started = perf_counter()
+    outcome = NodeOutcome("completed", started_s=started - row.started)
+    value = None
+    span = start_span(node.name, "node")
+    outcome.tokens = span.usage
+    try:
+        with span:
+            arguments, outcome.inputs = node.arguments(row, row.write_image)
+            if node.model is not None:
+                value = await node.model.run(arguments, outcome, row)
+            elif row.models is None:
+                value = await _called(node, arguments)
+            else:
+                with row.models.scope(outcome, row.repeat):
+                    value = await _called(node, arguments)
+            value = watched(value)
+            outcome.output = _output(value, row)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
+        _fail(outcome, error, node, row)
+    outcome.duration_s = perf_counter() - started
+    return node, outcome, value
+
+
+async def _called(node: CompiledNode, arguments: dict[str, Any]) -> Any:
+    value = node.function(**arguments)
+    return await value if hasattr(value, "__await__") else value
+
+
+def _output(value: Any, row: GraphRow) -> Any:
+    """The output as it is recorded; of a generator the items are read when the row is over."""
+    return value if type(value) in PROXIES else recorded(value, row.write_image)
+
+
+def _fail(outcome: NodeOutcome, error: BaseException, node: CompiledNode, row: GraphRow) -> None:
+    outcome.status = "failed"
+    outcome.error = failure(error, name=node.name, folder=row.folder, node=node.name)
