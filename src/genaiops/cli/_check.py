@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -259,4 +260,12 @@ def _shown(value: object) -> str:
 
 def _once(findings: list[Finding]) -> list[Finding]:
     """Each finding once, mistakes first, otherwise in the order found."""
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != "error")
+    here = Path.cwd()
+    told = (replace(finding, file=_relative(finding.file, here)) for finding in findings)
+    return sorted(dict.fromkeys(told), key=lambda finding: finding.severity != "error")
+
+
+def _relative(file: str | None, here: Path) -> str | None:
+    """A file below the current folder as a person there would name it."""
+    path = Path(file) if file else None
+    return str(path.relative_to(here)) if path and path.is_absolute() and path.is_relative_to(here) else file

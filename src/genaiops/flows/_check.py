@@ -248,33 +248,41 @@ def _variable_connections(document: YamlDocument) -> list[ConnectionUse]:
 def _check_connections(
     uses: Sequence[ConnectionUse], known: KnownConnections, replaced: Mapping[str, str], report: Report
 ) -> None:
-    for use in uses:
-        name = replaced.get(use.node or "", use.name)
+    by_name: dict[str, list[ConnectionUse]] = {}
+    for use in sorted(uses, key=lambda use: (str(use.file), use.line or 0)):
+        by_name.setdefault(replaced.get(use.node or "", use.name), []).append(use)
+    for name, (use, *others) in by_name.items():
+        lines = sorted({other.line for other in others if other.line} - {use.line})
+        again = f" It is used again on line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}." if lines else ""
         where: dict[str, Any] = {"file": use.file, "line": use.line, "node": use.node}
-        try:
-            if name not in known:
-                report.error(
-                    "ConnectionNotFoundError",
-                    f"There is no connection {name!r}.",
-                    hint=f"{suggest(name, known.names())} Or set {_variable(name)}_API_KEY.",
-                    **where,
-                )
-                continue
-            missing = [f"{value.field} ({' or '.join(value.variables[:2])})" for value in known.missing([name])]
-            problems = known.check(name)
-        except GenaiopsError as error:
-            report.error(error.kind, f"The connection {name!r}: {error.message}", hint=error.hint, **where)
-            continue
-        if missing:
+        _check_connection(name, known, again, where, report)
+
+
+def _check_connection(name: str, known: KnownConnections, again: str, where: dict[str, Any], report: Report) -> None:
+    try:
+        if name not in known:
             report.error(
-                "missing-variable",
-                f"The connection {name!r} lacks {', '.join(missing)}.",
-                hint="Set the variables in the environment or in .env.",
+                "ConnectionNotFoundError",
+                f"There is no connection {name!r}.{again}",
+                hint=f"{suggest(name, known.names())} Or set {_variable(name)}_API_KEY.",
                 **where,
             )
-        else:
-            for problem in problems:
-                report.warning("ConnectionSettingsError", f"The connection {name!r}: {problem}", **where)
+            return
+        missing = [f"{value.field} ({' or '.join(value.variables[:2])})" for value in known.missing([name])]
+        problems = known.check(name)
+    except GenaiopsError as error:
+        report.error(error.kind, f"The connection {name!r}: {error.message}{again}", hint=error.hint, **where)
+        return
+    if missing:
+        report.error(
+            "missing-variable",
+            f"The connection {name!r} lacks {', '.join(missing)}.{again}",
+            hint="Set the variables in the environment or in .env.",
+            **where,
+        )
+        return
+    for problem in problems:
+        report.warning("ConnectionSettingsError", f"The connection {name!r}: {problem}{again}", **where)
 
 
 def _variable(name: str) -> str:
