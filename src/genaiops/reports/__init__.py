@@ -1,7 +1,8 @@
 """An experiment drawn from its files: one page, tables, Markdown, JUnit, JSON. Computes nothing."""
 
 from genaiops.reports._markdown import COMMENT_CHARACTERS, SHORT_CHARACTERS, SUMMARY_BYTES, markdown_report
-from genaiops.reports._story import Story, read_story
+from genaiops.reports._reading import read_story
+from genaiops.reports._story import Story
 from genaiops.reports._write import FORMATS, write_reports
 
 __all__ = [

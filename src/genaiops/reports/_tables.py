@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from genaiops.reports._format import plain
-from genaiops.reports._story import Story, label, outcomes
+from genaiops.reports._reading import outcomes
+from genaiops.reports._story import Story, label
 
 MOST_HTML_ROWS: Final = 2000
 """Rows of an HTML table: beyond it a browser crawls and the CSV file is the better tool."""

@@ -12,7 +12,8 @@ from genaiops.errors import InputError, suggest
 from genaiops.reports._junit import junit_report
 from genaiops.reports._markdown import COMMENT_CHARACTERS, SHORT_CHARACTERS, SUMMARY_BYTES, markdown_report
 from genaiops.reports._page import write_page, write_static_pages
-from genaiops.reports._story import Story, read_story
+from genaiops.reports._reading import read_story
+from genaiops.reports._story import Story
 from genaiops.reports._tables import write_tables
 
 FORMATS: Final = ("csv", "html", "page", "static", "markdown", "junit", "json")
