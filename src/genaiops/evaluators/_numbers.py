@@ -104,14 +104,22 @@ def link_aggregates(
     columns = list(dict.fromkeys(column for run in scores for column in run))
     links: dict[str, str] = {}
     for name in names:
-        candidates = sorted(columns, key=lambda column: column != name)
-        for column in candidates:
-            runs = [(run.get(column), metrics.get(name)) for run, metrics in zip(scores, aggregates, strict=True)]
-            known = [(values, value) for values, value in runs if values or value is not None]
-            if known and all(_is_mean(values, value) for values, value in known):
-                links[name] = column
-                break
+        fitting = [column for column in columns if _fits(name, column, scores, aggregates)]
+        # Two columns that fit equally well tell nothing about which one was meant.
+        if name in fitting or len(fitting) == 1:
+            links[name] = name if name in fitting else fitting[0]
     return links
+
+
+def _fits(
+    name: str,
+    column: str,
+    scores: Sequence[Mapping[str, Sequence[float]]],
+    aggregates: Sequence[Mapping[str, float | None]],
+) -> bool:
+    runs = [(run.get(column), metrics.get(name)) for run, metrics in zip(scores, aggregates, strict=True)]
+    known = [(values, value) for values, value in runs if values or value is not None]
+    return bool(known) and all(_is_mean(values, value) for values, value in known)
 
 
 def lower_is_better(name: str) -> bool:
