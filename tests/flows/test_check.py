@@ -155,6 +155,7 @@ def test_a_tool_file_has_exactly_one_tool(tmp_path: Path, source: str, code: str
 @pytest.mark.parametrize(
     "source",
     [
+        "from genaiops.flows import tool\n\n@tool\ndef run(text): ...\n",
         "from promptflow import tool as pf_tool\n\n@pf_tool\ndef run(text): ...\n",
         "import promptflow.core as pf\n\n@pf.tool()\ndef run(text): ...\n",
         "from promptflow import core\nif True:\n    @core.tool\n    def run(**kwargs): ...\n",
@@ -170,6 +171,16 @@ def test_tools_are_recognised_however_they_are_spelt(tmp_path: Path, source: str
     write(tmp_path, flow_dag_yaml=GRAPH, shout_py=source)
 
     assert errors(tmp_path) == []
+
+
+def test_arguments_are_checked_for_tools_of_either_package(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        flow_dag_yaml=GRAPH,
+        shout_py=TOOL.replace("promptflow.core", "genaiops.flows").replace("text", "word"),
+    )
+
+    assert {f.code for f in errors(tmp_path)} == {"MissingRequiredInputs", "unknown-argument"}
 
 
 LLM = """\

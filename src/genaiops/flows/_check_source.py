@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# Packages whose `tool` is the decorator; another library's `tool` makes no node.
+_TOOL_PACKAGES = ("promptflow", "genaiops")
 _TYPES = {
     "int": "int",
     "float": "double",
@@ -177,15 +179,16 @@ def _tool_names(statements: list[ast.stmt]) -> frozenset[str]:
     """The spellings under which this file knows prompt flow's `tool` decorator: `tool`, `core.tool`, …"""
     found: set[str] = set()
     for node in statements:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "promptflow":
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _TOOL_PACKAGES:
             for alias in node.names:
                 name = alias.asname or alias.name
                 found.add(name if alias.name in ("tool", "*") else f"{name}.tool")
                 found |= {"tool"} if alias.name == "*" else set()
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.split(".")[0] == "promptflow":
-                    name = alias.asname or "promptflow"
+                package = alias.name.split(".")[0]
+                if package in _TOOL_PACKAGES:
+                    name = alias.asname or package
                     found |= {f"{name}.tool", f"{name}.core.tool", f"{alias.name}.tool"}
     return frozenset(found)
 
