@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -38,6 +37,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost door
         if debug and not isinstance(error, click.ClickException):
+            # Imported here: most command lines never need it, and `--help` has to be fast.
+            import traceback
+
             traceback.print_exception(error)
         return _print_error(error)
 
