@@ -45,6 +45,11 @@ class Outbox:
         self._bytes = 0
         self._since = 0.0
 
+    @property
+    def is_filled(self) -> bool:
+        """Something waits to be written."""
+        return bool(self._lines)
+
     def put(self, outcome: Outcome, *, stuck: bool = False, at_once: bool = False) -> None:
         """Take a finished row; it is written at once, or within a moment together with others."""
         line, header = encode_outcome(outcome, repeat=self._repeat, stuck=stuck)

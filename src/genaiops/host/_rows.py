@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What comes in for a row: its number and its inputs.
 RowIn = list[Any]
 TICK_S = 0.01
+IDLE_S = 0.25
 # A row that takes longer than this waits for something or works hard: another thread may start beside it.
 SLOW_S = 0.01
 # Lets other threads in between two rows; without it the pipe would wait for the switch interval.
@@ -33,6 +34,10 @@ class RowRunner(Protocol):
 
     def add(self, rows: list[RowIn]) -> None:
         """Rows to run. Called from any thread."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Some row has come in and has not been written yet."""
 
     def drop_waiting(self) -> list[int]:
         """Forget rows that have not begun; their numbers."""
@@ -68,6 +73,11 @@ class ThreadRows:
             self._queue.put(row)
         if not self._threads:
             self._start_thread()
+
+    @property
+    def is_busy(self) -> bool:
+        """Some row has come in and has not been written yet."""
+        return not self._queue.empty() or any(thread.busy_s(0) for thread in self._threads) or self._outbox.is_filled
 
     def drop_waiting(self) -> list[int]:
         """Forget rows that have not begun."""
@@ -184,6 +194,11 @@ class LoopRows:
     def add(self, rows: list[RowIn]) -> None:
         """Rows to run."""
         self._loop.call_soon_threadsafe(self._add, rows)
+
+    @property
+    def is_busy(self) -> bool:
+        """Some row has come in and has not been written yet."""
+        return bool(self._waiting or self._tasks or self._outbox.is_filled)
 
     def drop_waiting(self) -> list[int]:
         """Forget rows that have not begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
@@ -16,10 +17,10 @@ from genaiops.errors import GenaiopsError, InputError, suggest
 from genaiops.host._encode import encode_json
 from genaiops.host._outbox import Outbox
 from genaiops.host._pipe import ParentPipe
-from genaiops.host._rows import TICK_S, LoopRows, RowRunner, ThreadRows
+from genaiops.host._rows import IDLE_S, TICK_S, LoopRows, RowRunner, ThreadRows
 from genaiops.host._spans import SpanWriter
 from genaiops.host._stream import run_streaming
-from genaiops.host._workspace import Workspace, calls_models_itself, refusal, with_all_missing
+from genaiops.host._workspace import Workspace, refusal, with_all_missing
 
 if TYPE_CHECKING:
     from genaiops.flows import Flow, Outcome, Plan
@@ -55,6 +56,8 @@ class Session:
         self._plans: dict[int, OpenPlan] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._is_idle = False
         redactor = self._workspace.redactor
         self._redact: Callable[[bytes], bytes] = redactor.bytes if redactor else lambda data: data
 
@@ -62,9 +65,16 @@ class Session:
         """Until the parent says `stop`."""
         threading.Thread(target=self._read, name="genaiops-pipe", daemon=True).start()
         while not self._stopped.is_set():
-            for opened in list(self._plans.values()):
+            plans = list(self._plans.values())
+            for opened in plans:
                 opened.rows.tick()
-            await asyncio.sleep(TICK_S)
+            self._wake.clear()
+            # Said before looking, so that rows that come in meanwhile either are seen or wake us.
+            self._is_idle = True
+            is_busy = any(opened.rows.is_busy for opened in plans)
+            self._is_idle = not is_busy
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S if is_busy else IDLE_S)
         for opened in list(self._plans.values()):
             await opened.close()
         await self._workspace.close()
@@ -77,6 +87,9 @@ class Session:
                 opened = self._plans.get(header["plan"])
                 if opened is not None:
                     opened.rows.add(json.loads(body))
+                if self._is_idle:
+                    self._is_idle = False
+                    self._loop.call_soon_threadsafe(self._wake.set)
             else:
                 self._loop.call_soon_threadsafe(self._handle, header, body)
         os._exit(0)
@@ -103,6 +116,7 @@ class Session:
         kind = header["type"]
         if kind == "stop":
             self._stopped.set()
+            self._wake.set()
             return {}, b""
         if kind == "stats":
             return {"stats": self._stats()}, b""
@@ -125,8 +139,9 @@ class Session:
         from genaiops.flows import open_plan
 
         flow = self._workspace.load(request)
-        limit = request.get("concurrency") or request["limits"][0 if self._is_wide(flow) else 1]
         services = self._workspace.services(flow, request)
+        wide, narrow = request["limits"]
+        limit = request.get("concurrency") or wide
         how = {"init": request.get("init"), "concurrency": limit, "streaming": bool(request.get("streaming"))}
         try:
             plan = await open_plan(flow, services, **how)
@@ -138,6 +153,9 @@ class Session:
         repeat = int(request.get("repeat") or 0)
         outbox = Outbox(self._pipe, number, redact=self._redact, spans=spans, repeat=repeat)
         rows: RowRunner
+        if plan.is_sync:
+            # Rows that wait cost nothing on the loop and a thread each here.
+            limit = request.get("concurrency") or narrow
         options: dict[str, Any] = {"number": number, "limit": limit, "timeout_s": request.get("timeout_s")}
         if plan.is_sync:
             rows = ThreadRows(plan, outbox, repeat=repeat, **options)
@@ -145,9 +163,6 @@ class Session:
             rows = LoopRows(plan, outbox, self._loop, repeat=repeat, **options)
         self._plans[number] = OpenPlan(plan, outbox, rows, spans)
         return describe_plan(plan, limit)
-
-    def _is_wide(self, flow: Flow) -> bool:
-        return calls_models_itself(flow)
 
     async def _single(self, opened: OpenPlan, request: Message) -> bytes:
         plan: Plan = opened.plan

@@ -210,11 +210,6 @@ def with_all_missing(error: GenaiopsError, flow: Flow, store: ConnectionStore) -
     return error
 
 
-def calls_models_itself(flow: Flow) -> bool:
-    """Whether the rows mainly wait for models, so that many may be on their way at once."""
-    return flow.kind == "prompty" or (flow.kind == "graph" and may_call_models(flow))
-
-
 def _text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
 

@@ -85,13 +85,17 @@ class PlanHandle:
         self.number = number
         self.about = about
         self.on_log: Callable[[str, bytes], None] | None = None
+        # How large rows have been lately.
+        self.row_bytes = 0
         self.on_chunk: Callable[[str, str], None] | None = None
         # What has come in; None when the host is gone.
         self.inbox: asyncio.Queue[Outcomes | None] = asyncio.Queue()
 
     def send_rows(self, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Hand rows over; their outcomes will be in the inbox."""
-        self.host.send({"type": "rows", "plan": self.number}, json.dumps(rows, separators=(",", ":")).encode())
+        body = json.dumps(rows, separators=(",", ":")).encode()
+        self.row_bytes = max(self.row_bytes // 2, len(body) // len(rows))
+        self.host.send({"type": "rows", "plan": self.number}, body)
 
     async def hold(self) -> list[int]:
         """Let rows that have begun finish, and forget the others: their numbers.

@@ -18,6 +18,7 @@ RowIn = tuple[int, dict[str, Any]]
 # Rows that wait inside the host, so that it never waits for us.
 _AHEAD = 64
 _CHUNK = 32
+_LARGE_ROW = 1 << 16
 # Beyond a row's own time: how long a host may be silent while rows are in it.
 _SILENCE_S = 10.0
 _MAX_DEATHS = 5
@@ -128,9 +129,9 @@ class Lane:
             HostError: The host died, or has been silent for too long.
         """
         limit = 1 if self._alone else int(plan.about["concurrency"])
-        window = 1 if self._alone else limit + _AHEAD
         while True:
-            self._fill(plan, window)
+            # Large rows do not wait inside the host: they would fill the memory twice.
+            self._fill(plan, limit if self._alone or plan.row_bytes > _LARGE_ROW else limit + _AHEAD)
             if not self._in_flight:
                 return
             outcomes = await self._next(plan)

@@ -77,7 +77,7 @@ class FlowSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(at_once=kind is not None)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -102,11 +102,11 @@ class FlowSession:
         options = {"node": node, "spans": spans, "timeout_s": self._timeout_s, "stream": self._on_chunk is not None}
         return self._wait(self._opened().run_single(inputs, **options))
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """End the flow's process."""
         host, self._host, self._plan = self._host, None, None
         if host is not None:
-            self._wait(host.stop())
+            self._wait(host.kill() if at_once else host.stop())
         self._runner.close()
 
     async def _open(self) -> PlanHandle:
