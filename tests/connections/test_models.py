@@ -377,6 +377,37 @@ def test_a_budget_of_tokens_a_minute_is_kept() -> None:
     assert _run(ModelServerOptions(), work, tpm=6000) >= 0.3
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "models.call_sync(connection, body, api='chat')",
+        "asyncio.run(models.call(connection, body, api='chat'))",
+        "for _ in range(2): asyncio.run(models.call(connection, body, api='chat'))",
+        "next(models.stream_sync(connection, body, api='chat'))",
+    ],
+)
+def test_who_forgets_to_close_gets_no_warning(program: str) -> None:
+    text = f"""
+import asyncio, sys, warnings
+from genaiops.connections import Models, OpenAIConnection
+warnings.simplefilter("error")
+models = Models()
+connection = OpenAIConnection("any-key-at-all", base_url=sys.argv[1] + "/v1")
+body = {{"model": "m", "messages": [{{"role": "user", "content": "x"}}]}}
+{program}
+"""
+
+    async def main() -> Any:
+        async with ModelServer() as server:
+            arguments = [sys.executable, "-X", "dev", "-c", text, server.url]
+            return await asyncio.to_thread(subprocess.run, arguments, capture_output=True, text=True)
+
+    result = asyncio.run(main())
+
+    noise = [line for line in result.stderr.splitlines() if "nclosed" in line or "Warning" in line or "Error" in line]
+    assert (result.returncode, noise) == (0, [])
+
+
 def test_a_light_import_and_a_call_without_network_load_no_sdk() -> None:
     program = """
 import sys

@@ -263,6 +263,7 @@ def test_a_store_travels_as_a_message(tmp_path: Path) -> None:
 
     for name in ("aoai", "c", "alone", "own"):
         assert other.get(name) == store.get(name)
+    assert other.get("Alone").api_key == "a-1"
     assert set(other.names()) == set(store.names())
     assert set(other.secrets()) == set(store.secrets())
     assert [str(item) for item in other.missing(["lacking"])] == [str(item) for item in store.missing(["lacking"])]

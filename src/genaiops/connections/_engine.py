@@ -101,6 +101,14 @@ class Engine:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._live: OpenAIWire | None = None
         self._simulated = SimulatedWire()
+        self._guard: AsyncGenerator[None, None] | None = None
+
+    async def open(self) -> None:
+        """Make sure that connections are closed with the loop, whoever forgets to."""
+        if self._guard is None:
+            # A loop that ends closes the asynchronous generators that began in it.
+            self._guard = self._close_in_the_end()
+            await anext(self._guard)
 
     async def call(self, asked: Asked) -> ModelReply:
         """One reply, after as many tries as it takes.
@@ -170,11 +178,18 @@ class Engine:
 
     async def aclose(self) -> None:
         """Close connections; calls that wait for a slot are cancelled."""
-        for lane in self._lanes.values():
-            lane.limiter.close()
-        if self._live is not None:
-            await self._live.aclose()
-            self._live = None
+        if self._guard is not None:
+            await self._guard.aclose()
+
+    async def _close_in_the_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for lane in self._lanes.values():
+                lane.limiter.close()
+            live, self._live = self._live, None
+            if live is not None:
+                await live.aclose()
 
     def _lane(self, asked: Asked) -> Lane:
         key = (model_endpoint(asked.connection), str(asked.body.get("model") or ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
 import threading
 import time
@@ -349,6 +350,7 @@ class Models:
     async def _on_engine(self, work: Callable[[Engine], Coroutine[Any, Any, _Result]]) -> _Result:
         engine = self._engine_here()
         if engine is not None:
+            await engine.open()
             return await work(engine)
         loop, other = self._loop, self._engine
         assert loop is not None
@@ -358,6 +360,7 @@ class Models:
     async def _stream_on_engine(self, asked: Asked) -> AsyncGenerator[dict[str, Any], None]:
         engine = self._engine_here()
         if engine is not None:
+            await engine.open()
             async with aclosing(engine.stream(asked)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -408,17 +411,26 @@ class Models:
 
 
 class _LoopThread:
-    """An event loop in a thread of its own."""
+    """An event loop in a thread of its own; ends with the process at the latest."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="genaiops-models", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="genaiops-models", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)
 
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(timeout=10)
-        self.loop.close()
+        atexit.unregister(self.stop)
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
 
 
 async def _next(chunks: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class ConnectionStore:
         self._definitions = {name: list(items) for name, items in definitions.items()}
         self._resolver = resolver
         self._resolved: dict[str, Resolved] = {}
-        self._objects: dict[str, Connection] = {}
+        self._objects: dict[str, Connection] = {}  # that were put in
+        self._built: dict[str, Connection] = {}
         self._names_in_variables: tuple[str, ...] = ()
         self._more_secrets: tuple[str, ...] = ()
         self._recorded_types: dict[str, str] = {}
@@ -92,15 +94,16 @@ class ConnectionStore:
             ConnectionSettingsError: No such connection (kind `ConnectionNotFoundError`), or values are missing:
                 then all of them are named.
         """
-        if name in self._objects:
-            return self._objects[name]
+        ready = self._objects.get(name) or self._built.get(name)
+        if ready is not None:
+            return ready
         resolved = self._resolve(name)
         if resolved is None:
             raise self._not_found(name)
         if resolved.missing and not self._is_replay:
             raise missing_values_error(resolved.missing)
         connection = resolved.build()
-        self._objects[name] = connection
+        self._built[name] = connection
         return connection
 
     def names(self) -> list[str]:
@@ -211,7 +214,12 @@ class ConnectionStore:
                 continue
             if resolved is not None:
                 ready[name] = _resolved_message(resolved)
-        return {"connections": ready, "secrets": list(self._more_secrets), "replay": self._is_replay}
+        return {
+            "connections": ready,
+            "alone": list(self._names_in_variables),
+            "secrets": list(self._more_secrets),
+            "replay": self._is_replay,
+        }
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> ConnectionStore:
@@ -219,6 +227,7 @@ class ConnectionStore:
         store = cls({}, Resolver({}, {}))
         store._more_secrets = tuple(message.get("secrets", ()))
         store._is_replay = bool(message.get("replay"))
+        store._names_in_variables = tuple(message.get("alone", ()))
         for name, item in message["connections"].items():
             if "object" in item:
                 store._objects[name] = _object_from_message(name, item["object"])
@@ -240,6 +249,9 @@ class ConnectionStore:
         if name in self._resolved:
             return self._resolved[name]
         definitions = self._definitions.get(name, [])
+        if not definitions and (same := self._same_in_variables(name)) is not None:
+            self._resolved[name] = replace(self._resolved[same], name=name)
+            return self._resolved[name]
         if not definitions and not self._resolver.lives_in_variables(name):
             if name not in self._recorded_types:
                 return None
@@ -247,6 +259,12 @@ class ConnectionStore:
         resolved = self._resolver.resolve(name, definitions)
         self._resolved[name] = resolved
         return resolved
+
+    def _same_in_variables(self, name: str) -> str | None:
+        """A connection that came through the pipe and lives in the variables that this name stands for too."""
+        prefix = variable_prefix(name)
+        alone = (other for other in self._names_in_variables if variable_prefix(other) == prefix)
+        return next((other for other in alone if other in self._resolved), None)
 
     def _known_connections(self) -> list[Connection]:
         found = list(self._objects.values())
