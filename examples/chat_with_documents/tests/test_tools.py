@@ -24,7 +24,7 @@ def test_plural_and_stop_words_do_not_matter() -> None:
 
 
 def test_a_rewriting_adds_words_to_the_question() -> None:
-    assert find_context("How much is it?", "What does a day ticket for the bus cost?")["documents"] == ["tickets"]
+    assert find_context("How much is it?", True, "What does a day ticket for the bus cost?")["documents"] == ["tickets"]
 
 
 def test_most_questions_find_their_document_as_they_stand() -> None:

@@ -16,34 +16,8 @@ from genaiops.flows import tool
 
 K1, B = 1.2, 0.75
 STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "at",
-        "be",
-        "by",
-        "can",
-        "do",
-        "does",
-        "for",
-        "from",
-        "how",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "the",
-        "to",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-    ]
+    {"a", "an", "and", "are", "at", "be", "by", "can", "do", "does", "for", "from", "how", "in", "is", "it", "of"}
+    | {"on", "or", "the", "to", "what", "when", "where", "which", "who"}
 )
 
 
@@ -83,7 +57,8 @@ def rank(question: str) -> list[Document]:
 
 
 @tool
-def find_context(question: str, rewritten: str = "", number: int = 1) -> dict[str, object]:
+def find_context(question: str, has_history: bool = False, rewritten: str = "", number: int = 1) -> dict[str, object]:
+    # `has_history` is always there: a node whose only node input was bypassed would be bypassed too.
     # The question as it was asked stays in: a poor rewriting may add words but cannot lose any.
-    found = rank(f"{question} {rewritten}")[:number]
+    found = rank(f"{question} {rewritten}" if has_history else question)[:number]
     return {"documents": [document.name for document in found], "text": "\n".join(d.text for d in found)}
