@@ -142,6 +142,16 @@ def test_packages_that_the_code_imports_are_noted(tmp_path: Path) -> None:
     assert flow.notes == ("imports packages that its requirements do not name: requests",)
 
 
+def test_a_constructor_that_needs_values_is_noted(tmp_path: Path) -> None:
+    source = "class Bot:\n    def __init__(self, tone, size=1): ...\n    def __call__(self, q): ...\n"
+    write(tmp_path, {"flow.flex.yaml": "entry: bot:Bot\n", "bot.py": source})
+
+    flow = only_flow(audit(tmp_path))
+
+    assert (flow.kind, flow.verdict) == ("class", "runs")
+    assert "has to be given tone:" in flow.notes[0]
+
+
 def test_flows_are_found_by_name_and_by_content(tmp_path: Path) -> None:
     write(
         tmp_path,

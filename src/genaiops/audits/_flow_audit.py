@@ -165,6 +165,9 @@ def _import_reasons(uses: Sequence[ImportUse], root: Path, explain: Explain) -> 
 
 
 def _notes(survey: FlowSurvey, imports: list[ImportUse]) -> Iterator[str]:
+    needed = survey.init_needed()
+    if needed:
+        yield f"its constructor has to be given {', '.join(needed)}: --init {needed[0]}=…, or init.json of the use case"
     own = frozenset(path.stem for path in survey.path.parent.rglob("*.py")) | frozenset(
         name.partition(".")[0] for name in survey.files.includes
     )

@@ -97,7 +97,9 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
     from genaiops.cli._session import color_allowed
 
-    drawn = Table(*headers, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        drawn.add_column(header, overflow="fold")
     for row in rows:
         # Text, not markup: a model's reply may hold square brackets.
         drawn.add_row(*(Text(cell) for cell in row))

@@ -12,7 +12,7 @@ from genaiops.flows._check_entry import module_file
 from genaiops.flows._check_graph import Body, mapping
 from genaiops.flows._check_nodes import ConnectionUse
 from genaiops.flows._check_report import FlowFiles
-from genaiops.flows._check_source import parse_source
+from genaiops.flows._check_source import parse_source, read_source
 from genaiops.flows._model import Finding, FlowKind
 from genaiops.flows._yaml import YamlDocument
 
@@ -75,6 +75,23 @@ class FlowSurvey:
             found[path] = None
             waiting += [module_file(name, self.files) for name in _imported(path)]
         return sorted(found)
+
+    def init_needed(self) -> list[str]:
+        """Constructor arguments of a class flow that neither the code, nor the file, nor its sample gives."""
+        front = mapping(self.document.data if self.document else None)
+        module, _, name = str(front.get("entry")).partition(":")
+        path = module_file(module, self.files) if self.kind == "class" else None
+        try:
+            facts = read_source(path) if path else None
+        except (SyntaxError, ValueError, OSError):
+            facts = None
+        init = facts.classes[name].init if facts and name in facts.classes else None
+        sample = mapping(front.get("sample")).get("init")
+        if init is None or isinstance(sample, str):
+            return []
+        written = mapping(front.get("init"))
+        given = {*mapping(sample), *(key for key, value in written.items() if "default" in mapping(value))}
+        return [key for key in init.required if key not in given]
 
     def variables(self) -> list[str]:
         """Environment variables that its files and its code read."""
