@@ -440,3 +440,17 @@ def test_an_experiment_that_lost_its_last_steps_is_finished_by_resume(tmp_path: 
     assert again.id == result.id
     assert values(again) == values(result)
     assert (Path(kept["path"]) / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_winner_is_confirmed_on_rows_that_did_not_choose_it(tmp_path: Path) -> None:
+    """The candidate is better on the eight rows that choose it and worse on the held-out ones."""
+    confirm = "baseline: pick.v1\nconfirm: {source: held_out.jsonl}\n"
+    folder = make(tmp_path, evaluated_by("builtin:exact_match") + confirm)
+    write_rows(folder / "data/held_out.jsonl", [{"url": x, "answer": "?"} for x in "abababab"])
+
+    result = run(folder)
+
+    (chosen,) = result.comparisons
+    (confirmed,) = result.data["confirmation"]
+    assert (chosen["candidate"], chosen["difference"]) == ("defaults", 0.25)
+    assert (confirmed["candidate"], confirmed["difference"], confirmed["verdict"]) == ("defaults", -1.0, "worse")

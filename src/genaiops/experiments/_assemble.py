@@ -153,7 +153,7 @@ def assemble(
             continue
         held = facts.get(evaluation.dataset, {})
         scores.append(_score(evaluation, run, rules, held))
-        series += _series(evaluation, run, rules, held)
+        series += series_of(evaluation, run, rules, held)
     merged = merge_repeats(series)
     comparisons = compare_series(merged, rules, judged=gate_metrics(spec))
     for entry in comparisons:
@@ -198,9 +198,10 @@ def _score(
     }
 
 
-def _series(
+def series_of(
     evaluation: Evaluation, run: Finished, rules: Mapping[str, MetricRule], facts: Mapping[int, RowFacts]
 ) -> Iterator[Series]:
+    """One series for each metric that has scores of rows."""
     clusters = {row: fact.cluster for row, fact in facts.items() if fact.cluster is not None}
     for name in metric_names(evaluation):
         scores = [(row.row, row.scores.get(name)) for row in evaluation.rows if name in row.scores]

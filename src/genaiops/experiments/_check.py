@@ -12,6 +12,7 @@ from genaiops.datasets import Scan, scan
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.evaluators import check_builtin, eval_functions
 from genaiops.experiments._data_checks import check_data
+from genaiops.experiments._paths import confirmation_file
 from genaiops.experiments._plan import PlanRequest, plan_cells
 from genaiops.experiments._problems import Problems
 from genaiops.experiments._read import examine_experiment
@@ -382,6 +383,10 @@ class _Checker:
 
     def _confirm(self) -> None:
         confirm = self.spec.confirm
+        file = confirmation_file(self.spec)
+        if confirm and file is not None and not file.is_file():
+            message = f"There is no data file {confirm['source']!r}."
+            self.problems.error("missing-data", message, self.spec.place("confirm"))
         if not confirm or "source" in confirm or not confirm.get("dataset"):
             return
         known = [dataset.name for dataset in self.spec.datasets]

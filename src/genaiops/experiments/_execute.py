@@ -331,7 +331,10 @@ class _Experiment:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         if not together.interrupted and self._spec.confirm and not self._budget.is_spent:
-            self._confirmed = await confirm_winner(self, together, evaluations)
+            finished = [self._finished[task.id] for task in self._prepared.tasks if task.id in self._finished]
+            self._confirmed = await confirm_winner(
+                self._spec, finished, self._raws, lambda task: self.run_task(task, together), evaluations
+            )
         self._interrupted = together.interrupted
 
     def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:

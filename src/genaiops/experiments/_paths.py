@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from genaiops.errors import SettingsError, suggest
-from genaiops.experiments._spec import AzureSource, EvaluatorKind, Place
+from genaiops.experiments._spec import AzureSource, EvaluatorKind, ExperimentSpec, Place
 
 FLOW_FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _ENTRY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -83,6 +83,12 @@ def find_data(folder: Path, source: str) -> Path:
         return direct
     inside = folder / "data" / source
     return inside if inside.exists() else direct
+
+
+def confirmation_file(spec: ExperimentSpec) -> Path | None:
+    """The held-out data file that the block `confirm` names."""
+    source = (spec.confirm or {}).get("source")
+    return find_data(spec.folder, str(source)) if source else None
 
 
 def parse_azure_source(source: str, place: Place) -> AzureSource | None:
