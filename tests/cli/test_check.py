@@ -88,6 +88,16 @@ def test_explain_shows_values_and_their_sources_but_no_secret(
     assert "9f8e7d6c5b4a39281706f5e4d3c2b1a0" not in said
 
 
+def test_two_flow_files_are_a_mistake_in_a_whole_repository_too(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "f" / "flow.flex.yaml").write_text("entry: a:b\n", encoding="utf-8")
+
+    assert main(["check", ".", "--no-connections"]) == 2
+
+    assert "several flow files" in capsys.readouterr().out
+
+
 def test_a_folder_without_flows_is_an_input_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "empty").mkdir()
 

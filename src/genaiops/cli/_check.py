@@ -83,8 +83,10 @@ def check_path(
         findings += found
         values += explained
     flows: list[str | Path] = [path]
-    if path.is_dir() and not _is_flow(path):
-        flows = list(find_flows(path))
+    if path in use_cases:
+        flows = _as_named(find_flows(path.parent if path.is_file() else path))
+    elif path.is_dir() and not _is_flow(path):
+        flows = _as_named(find_flows(path))
         if not flows and not use_cases:
             from genaiops.errors import InputError
 
@@ -177,6 +179,13 @@ def echo_findings(findings: list[Finding]) -> None:
         click.echo(f"{mistakes} mistake{'s' * (mistakes != 1)}, {doubts} doubt{'s' * (doubts != 1)}")
     else:
         click.echo("no mistakes found")
+
+
+def _as_named(files: list[Path]) -> list[str | Path]:
+    """Flow files; for a folder with several of them the folder, which is what somebody would name."""
+    standard = [file.parent for file in files if file.name in _FLOW_FILES]
+    crowded = {folder for folder in standard if standard.count(folder) > 1}
+    return list(dict.fromkeys(f.parent if f.parent in crowded and f.name in _FLOW_FILES else f for f in files))
 
 
 def _is_flow(folder: Path) -> bool:
