@@ -81,18 +81,24 @@ class Session:
 
     def _read(self) -> None:
         """In a thread of its own, so that the end of the parent is noticed whatever the loop is doing."""
-        while (message := self._pipe.read()) is not None:
-            header, body = message
-            if header["type"] == "rows":
-                opened = self._plans.get(header["plan"])
-                if opened is not None:
-                    opened.rows.add(json.loads(body))
-                if self._is_idle:
-                    self._is_idle = False
-                    self._loop.call_soon_threadsafe(self._wake.set)
-            else:
-                self._loop.call_soon_threadsafe(self._handle, header, body)
+        try:
+            while (message := self._pipe.read()) is not None:
+                self._take(*message)
+        except BaseException as error:  # noqa: BLE001 - a host that cannot hear its parent any more must not stay
+            traceback.print_exception(error)
+            os._exit(1)
         os._exit(0)
+
+    def _take(self, header: Message, body: bytes) -> None:
+        if header["type"] != "rows":
+            self._loop.call_soon_threadsafe(self._handle, header, body)
+            return
+        opened = self._plans.get(header["plan"])
+        if opened is not None:
+            opened.rows.add(json.loads(body))
+        if self._is_idle:
+            self._is_idle = False
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _handle(self, header: Message, body: bytes) -> None:
         task = self._loop.create_task(self._answer(header, body))
