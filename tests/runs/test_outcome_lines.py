@@ -16,7 +16,10 @@ def line(row: int, status: str = "completed", text: str = "") -> bytes:
 
 
 written = st.lists(
-    st.tuples(st.integers(0, 20), st.sampled_from(["completed", "failed"]), st.text(max_size=5)), max_size=30
+    st.tuples(
+        st.integers(0, 20) | st.integers(5000, 5010), st.sampled_from(["completed", "failed"]), st.text(max_size=5)
+    ),
+    max_size=30,
 )
 
 
@@ -25,7 +28,7 @@ def test_of_several_lines_of_a_row_the_latest_counts_and_rows_come_in_order(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[int, str, str]], torn: int
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "outcomes.jsonl"
-    path.write_bytes(b"".join(line(*entry) for entry in entries) + line(99, text="torn")[:torn])
+    path.write_bytes(b"".join(line(*entry) for entry in entries) + line(9999, text="torn")[:torn])
     latest = {row: text for row, _, text in entries}
 
     assert [(item["row"], item["text"]) for item in read_outcomes(path)] == sorted(latest.items())

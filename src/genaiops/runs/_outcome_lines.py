@@ -84,6 +84,14 @@ def _rises(rows: array[int]) -> bool:
 
 def _latest_sorted(rows: array[int], offsets: array[int]) -> tuple[array[int], array[int]]:
     """By row; of several lines of one row the last one written."""
+    highest = max(rows, default=-1)
+    if highest < 2 * len(rows) + 1024:
+        # Nearly every number is there: put each offset in its place. Sorting would hold a hundred bytes a row.
+        places = array("q", bytes(8)) * (highest + 1)
+        for row, offset in zip(rows, offsets, strict=True):
+            places[row] = offset + 1
+        found = array("q", (row for row, place in enumerate(places) if place))
+        return found, array("q", (places[row] - 1 for row in found))
     latest_rows, latest_offsets = array("q"), array("q")
     for index in sorted(range(len(rows)), key=lambda i: (rows[i], offsets[i])):
         if latest_rows and latest_rows[-1] == rows[index]:
