@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -420,3 +421,29 @@ models.close()
 assert "openai" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_loop_that_flow_code_runs_in_a_thread_takes_no_other_call_with_it() -> None:
+    """A node that says `asyncio.run(ask())` ends its loop while the calls of other nodes are still on their way."""
+
+    def ask(models: Models, connection: OpenAIConnection, text: str) -> str:
+        async def call() -> str:
+            body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+            reply = await models.call(connection, body, api="chat")
+            return str(reply.body["choices"][0]["message"]["content"])
+
+        return asyncio.run(call())
+
+    def ask_all(url: str) -> list[str]:
+        models = Models()
+        connection = OpenAIConnection(api_key="k", base_url=f"{url}/v1")
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda number: ask(models, connection, str(number)), range(24)))
+        models.close()
+        return answers
+
+    async def main() -> list[str]:
+        async with ModelServer(ModelServerOptions(latency_ms=50, latency_sigma=0.8)) as server:
+            return await asyncio.to_thread(ask_all, server.url)
+
+    assert asyncio.run(main()) == [str(number) for number in range(24)]

@@ -342,6 +342,10 @@ class Models:
                     self._own_engine = Engine(self._options, self.stats.troubles)
                 return self._own_engine
             if self._engine is None or self._loop is None or self._loop.is_closed() or not self._loop.is_running():
+                if threading.current_thread() is not threading.main_thread():
+                    # A loop that flow code runs in a worker thread (`asyncio.run` in a node) ends with that node and
+                    # would take the calls of others with it.
+                    return None
                 # The first loop, or the one after it: a notebook runs one loop after another.
                 self._loop = loop
                 self._engine = Engine(self._options, self.stats.troubles)
@@ -352,10 +356,8 @@ class Models:
         if engine is not None:
             await engine.open()
             return await work(engine)
-        loop, other = self._loop, self._engine
-        assert loop is not None
-        assert other is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(other), loop))
+        # There the engine is that of the running loop.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._on_engine(work), self._other_loop()))
 
     async def _stream_on_engine(self, asked: Asked) -> AsyncGenerator[dict[str, Any], None]:
         engine = self._engine_here()
@@ -365,10 +367,8 @@ class Models:
                 async for chunk in chunks:
                     yield chunk
             return
-        loop, other = self._loop, self._engine
-        assert loop is not None
-        assert other is not None
-        chunks = other.stream(asked)
+        loop = self._other_loop()
+        chunks = self._stream_on_engine(asked)
         try:
             while (
                 item := await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_next(chunks), loop))
@@ -392,10 +392,18 @@ class Models:
             is_loop_thread = True
         except RuntimeError:
             is_loop_thread = False
+        # Blocking the thread of a loop until that loop answers would wait for ever.
+        return self._own_loop() if is_loop_thread else self._other_loop()
+
+    def _other_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that owns the calls when it runs, else one of our own; never the running one."""
         with self._lock:
-            # Blocking the thread of a loop until that loop answers would wait for ever.
-            if not is_loop_thread and self._engine is not None and self._loop is not None and self._loop.is_running():
+            if self._engine is not None and self._loop is not None and self._loop.is_running():
                 return self._loop
+        return self._own_loop()
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
             if self._own is None:
                 self._own = _LoopThread()
             return self._own.loop
