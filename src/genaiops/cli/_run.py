@@ -150,7 +150,11 @@ def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> Exp
         (settings.environ[v] for v in _BUILD_VARIABLES if settings.environ.get(v)), None
     )
     plan = PlanRequest(
-        variants=options["variants"], plan=options["plan"], sets=tuple(options["sets"]), seed=options["seed"]
+        variants=options["variants"],
+        plan=options["plan"],
+        sets=tuple(options["sets"]),
+        seed=options["seed"],
+        search=options["search"],
     )
     failed = options["max_failed"]
     return ExperimentRequest(

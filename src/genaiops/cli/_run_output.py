@@ -183,13 +183,15 @@ def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:
                 price.append(money(certainty["cost_usd"]))
             if certainty.get("duration_s"):
                 price.append(seconds(certainty["duration_s"]))
-            note(f"{entry['metric']} of {entry['candidate']} cannot be told yet: about {', '.join(price)} would")
+            what = f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
+            note(f"{what} cannot be told yet: about {', '.join(price)} would")
 
 
 def _echo_regressions(regressions: Iterable[Mapping[str, Any]]) -> None:
     for entry in regressions:
         nodes = ", ".join(f"{group['count']} begin in {group['node']}" for group in entry["by_node"][:3])
-        note(f"{entry['metric']} of {entry['candidate']}: {entry['worse']} rows got worse; {nodes}")
+        what = f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
+        note(f"{what}: {entry['worse']} rows got worse; {nodes}")
 
 
 def _sum_line(result: ExperimentResult) -> str:

@@ -21,7 +21,7 @@ from genaiops.experiments._estimate import Estimate, estimate_plan
 from genaiops.experiments._evaluate import Evaluations, evaluator_digest
 from genaiops.experiments._git import git_facts
 from genaiops.experiments._metrics import settle_names
-from genaiops.experiments._plan import Plan, plan_cells
+from genaiops.experiments._plan import Cell, Plan, cell_maker, plan_cells
 from genaiops.experiments._problems import Problems
 from genaiops.experiments._progress import Progress
 from genaiops.experiments._request import (
@@ -37,6 +37,7 @@ from genaiops.experiments._result import (
     ExperimentResult,
     write_experiment,
 )
+from genaiops.experiments._search import partial_task, search, search_plan
 from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._tasks import (
     EvaluationTask,
@@ -102,6 +103,8 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
     spec = checked.spec
     request = _with_model_calls(request, spec)
     plan = plan_cells(spec, checked.flow, request.plan)
+    if plan.kind == "search":
+        search_plan(spec, plan.of, 0, 0)  # is everything there that a search needs?
     stamp = stamp or f"{datetime.now():%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
     tasks = run_tasks(spec, checked.flow, plan, request, settings, stamp=stamp)
     counts = {path: found.rows for path, found in checked.scans.items()}
@@ -292,6 +295,8 @@ class _Experiment:
         self._store = store
         self._tell = on_event
         self._taken = taken
+        self._tasks = list(prepared.tasks)
+        self._searched: dict[str, Any] | None = None
         self._folder = state_folder(settings, FOLDER) / prepared.id
         self._finished: dict[str, Finished] = {}
         self._raws: list[RawEvaluation] = []
@@ -324,25 +329,73 @@ class _Experiment:
         evaluations = Evaluations(self._spec, self._request, self._settings, together, self._folder)
         self._warm(together, evaluations)
         gate = asyncio.Semaphore(1 if self._budget.is_set else _SIDE_BY_SIDE)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for task in self._prepared.tasks:
-                    group.create_task(self._one(task, together, evaluations, gate))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        if self._prepared.plan.kind == "search":
+            self._searched = await self._search(together, evaluations, gate)
+        else:
+            await self._all(self._tasks, together, evaluations, gate)
         if not together.interrupted and self._spec.confirm and not self._budget.is_spent:
-            finished = [self._finished[task.id] for task in self._prepared.tasks if task.id in self._finished]
+            finished = [self._finished[task.id] for task in self._tasks if task.id in self._finished]
             self._confirmed = await confirm_winner(
                 self._spec, finished, self._raws, lambda task: self.run_task(task, together), evaluations
             )
         self._interrupted = together.interrupted
+
+    async def _all(
+        self, tasks: Sequence[RunTask], together: RunTogether, evaluations: Evaluations, gate: asyncio.Semaphore
+    ) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(self._one(task, together, evaluations, gate))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _search(self, together: RunTogether, evaluations: Evaluations, gate: asyncio.Semaphore) -> dict[str, Any]:
+        """Cells chosen one after the other, each by what came of the ones before."""
+        request, spec = self._request, self._spec
+        rows = [count for path, count in self._prepared.counts.items() if any(d.path == path for d in spec.datasets)]
+        plan = search_plan(spec, self._prepared.plan.of, self._prepared.plan.seed or 0, min(rows, default=0))
+        maker = cell_maker(spec, self._prepared.flow, request.plan)
+        first, self._tasks = self._tasks, []
+
+        async def run_cell(cell: Cell, limit: int | None) -> tuple[list[Finished], list[RawEvaluation]] | None:
+            if together.interrupted or self._budget.is_spent:
+                return None
+            if cell.label == first[0].cell.label:
+                tasks = first
+            else:
+                few = Plan(kind="list", cells=(cell,), of=1)
+                tasks = run_tasks(spec, self._prepared.flow, few, request, self._settings, stamp=self._prepared.stamp)
+            if limit is not None:
+                return await self._part([partial_task(task, limit) for task in tasks], together, evaluations)
+            self._tasks += tasks
+            await self._all(tasks, together, evaluations, gate)
+            done = [self._finished[task.id] for task in tasks if task.id in self._finished]
+            ids = {item.record.id for item in done}
+            return done, [raw for raw in self._raws if raw.run in ids]
+
+        return await search(plan, spec, maker, run_cell)
+
+    async def _part(
+        self, tasks: Sequence[RunTask], together: RunTogether, evaluations: Evaluations
+    ) -> tuple[list[Finished], list[RawEvaluation]] | None:
+        """The first rows of a cell; they decide whether the rest is worth it and stand in no result."""
+        done: list[Finished] = []
+        raws: list[RawEvaluation] = []
+        for task in tasks:
+            record = await self.run_task(task, together)
+            if record is None or together.interrupted:
+                return None
+            done.append(Finished(task, record))
+            raws += await self.evaluate(task, record, evaluations)
+        return done, raws
 
     def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:
         """Start the hosts of evaluators while the application runs."""
         if not self._request.evaluate:
             return
         flows: dict[Path, RunSpec] = {}
-        for evaluation in evaluation_tasks(self._spec, self._prepared.tasks[0]):
+        for evaluation in evaluation_tasks(self._spec, self._tasks[0]):
             flow = evaluations.flow_of(evaluation)
             if flow is not None:
                 flows[flow] = evaluation_spec(self._spec, evaluation, self._request, flow=flow, run=self._folder)
@@ -372,7 +425,7 @@ class _Experiment:
             return earlier
         if self._budget.is_spent:
             return None
-        spec = self._budget.limited(task.spec, left=len(self._prepared.tasks) - len(self._finished))
+        spec = self._budget.limited(task.spec, left=len(self._tasks) - len(self._finished))
         record = await together.run(spec, earlier)
         if record is not None:
             self._budget.spend(record)
@@ -409,7 +462,7 @@ class _Experiment:
     # Concluding
 
     def _conclude(self) -> ExperimentResult:
-        finished = [self._finished[task.id] for task in self._prepared.tasks if task.id in self._finished]
+        finished = [self._finished[task.id] for task in self._tasks if task.id in self._finished]
         order_of = {item.record.id: index for index, item in enumerate(finished)}
         raws = sorted(self._raws, key=lambda raw: (order_of.get(str(raw.run), 0), raw.evaluator))
         evaluations = settle_names(settle(raws))
@@ -424,6 +477,7 @@ class _Experiment:
             "evaluations": [self._evaluation_form(evaluation) for evaluation in evaluations],
             **found,
             "confirmation": self._confirmed,
+            "search": self._searched,
             "row_scores": ROW_SCORES_FILE,
             "partial": self._budget.reason,
             **self._totals(finished, evaluations),
@@ -432,7 +486,7 @@ class _Experiment:
         return write_experiment(self._folder, data)
 
     def _status(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> str:
-        if self._interrupted or (len(finished) < len(self._prepared.tasks) and not self._budget.is_spent):
+        if self._interrupted or (len(finished) < len(self._tasks) and not self._budget.is_spent):
             return "interrupted"
         for item in finished:
             record = item.record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from genaiops.experiments._variants import (
 )
 from genaiops.flows import Flow
 
-PlanKind = Literal["one-at-a-time", "grid", "sample", "list"]
+PlanKind = Literal["one-at-a-time", "grid", "sample", "list", "search"]
 _KINDS: tuple[PlanKind, ...] = ("one-at-a-time", "grid", "sample", "list")
 _MOST_CELLS = 10_000
 
@@ -107,13 +107,15 @@ class PlanRequest:
         variants: As `--variants`.
         plan: `one-at-a-time`, `grid`, `sample:N` or `list`.
         sets: Each `node.input=a,b,c`.
-        seed: Of a sample.
+        seed: Of a sample or a search.
+        search: Try so many combinations, each chosen by what came of the ones before.
     """
 
     variants: str | Sequence[str] | None = None
     plan: str | None = None
     sets: tuple[str, ...] = ()
     seed: int | None = None
+    search: int | None = None
 
 
 def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = None) -> Plan:
@@ -133,7 +135,11 @@ def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = N
     words = request.variants if request.variants is not None else block.get("variants")
     selection = select_variants(words, flow)
     parameters = read_parameters(spec.search_space, request.sets, flow, spec.init)
-    maker = _Maker(flow=flow, spec=spec, selection=selection, parameters=parameters)
+    maker = CellMaker(flow=flow, spec=spec, selection=selection, parameters=parameters)
+    trials = search_trials(spec, request)
+    if trials is not None:
+        first = replace(maker.cell({}, {}), is_baseline=True)
+        return Plan(kind="search", cells=(first,), seed=seed, of=trials)
     explicit = [maker.explicit(cell) for cell in block.get("cells") or ()]
     everything = maker.count()
     if kind == "list":
@@ -155,6 +161,34 @@ def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = N
     return Plan(
         kind=kind, cells=tuple(ordered), seed=seed if kind == "sample" else None, of=max(everything, len(unique))
     )
+
+
+def search_trials(spec: ExperimentSpec, request: PlanRequest) -> int | None:
+    """How many trials a search has: `--search N`, else `plan: {kind: search, trials: N}`; None without a search.
+
+    Raises:
+        SettingsError: The block asks for a search and not for how many trials.
+    """
+    block = spec.plan if isinstance(spec.plan, Mapping) else {}
+    if request.search is not None:
+        return request.search
+    if request.plan is not None or block.get("kind") != "search":
+        return None
+    trials = block.get("trials")
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        place = spec.place("plan")
+        raise SettingsError(
+            "The search does not say how many trials.", file=place.file, line=place.line, hint="Add trials: 30"
+        )
+    return trials
+
+
+def cell_maker(spec: ExperimentSpec, flow: Flow, request: PlanRequest) -> CellMaker:
+    """What makes the cells of a search."""
+    block = spec.plan if isinstance(spec.plan, Mapping) else {}
+    words = request.variants if request.variants is not None else block.get("variants")
+    parameters = read_parameters(spec.search_space, request.sets, flow, spec.init)
+    return CellMaker(flow=flow, spec=spec, selection=select_variants(words, flow), parameters=parameters)
 
 
 def parse_plan(text: str) -> tuple[PlanKind, int]:
@@ -179,7 +213,7 @@ def _kind(text: str | None, spec: ExperimentSpec) -> tuple[PlanKind, int, Mappin
     block = written if isinstance(written, Mapping) else {}
     if text is None and isinstance(written, str):
         text = written
-    if text is None and block.get("kind"):
+    if text is None and block.get("kind") not in (None, "search"):
         kind = str(block["kind"])
         text = f"sample:{block.get('samples', 0)}" if kind == "sample" else kind
     if text is None:
@@ -198,7 +232,7 @@ def _refuse_too_many(count: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Maker:
+class CellMaker:
     """Makes cells of one flow."""
 
     flow: Flow
@@ -255,20 +289,20 @@ class _Maker:
     def count(self) -> int:
         """How many combinations a full grid has."""
         total = 1
-        for _, values in self._axes():
+        for _, values in self.axes():
             total *= len(values)
         return total
 
     def grid(self) -> Iterator[Cell]:
         """Every combination."""
-        axes = self._axes()
+        axes = self.axes()
         for choice in product(*(values for _, values in axes)):
             yield self._of(dict(zip((name for name, _ in axes), choice, strict=True)))
 
     def sample(self, count: int, seed: int) -> Iterator[Cell]:
         """The defaults and `count` - 1 other combinations drawn without replacement; the same for the same seed."""
         yield self.cell({}, {})
-        axes = self._axes()
+        axes = self.axes()
         total = self.count()
         order = random.Random(seed)  # noqa: S311 - which combinations to try is no secret
         numbers = order.sample(range(total), min(total, count + 1))
@@ -279,15 +313,16 @@ class _Maker:
         variant = {name: value for (name, is_node), value in choice.items() if is_node}
         return self.cell(variant, {name: value for (name, is_node), value in choice.items() if not is_node})
 
-    def _axes(self) -> list[tuple[tuple[str, bool], tuple[Any, ...]]]:
-        """What varies: (name, whether it is a node) and its values."""
+    def axes(self, *, spans: bool = False) -> list[tuple[tuple[str, bool], tuple[Any, ...]]]:
+        """What varies: (name, whether it is a node) and its values; with `spans` ranges without steps are left out."""
         axes: list[tuple[tuple[str, bool], tuple[Any, ...]]] = []
         for node, default in default_variants(self.flow).items():
             chosen = [variant for name, variant in self.selection.single if name == node]
             if self.selection.with_defaults or not chosen:
                 chosen = list(dict.fromkeys([default, *chosen]))
             axes.append(((node, True), tuple(chosen)))
-        axes += [((parameter.name, False), _values(parameter)) for parameter in self.parameters]
+        listed = [parameter for parameter in self.parameters if parameter.values or not spans]
+        axes += [((parameter.name, False), _values(parameter)) for parameter in listed]
         return axes
 
 
@@ -322,10 +357,8 @@ def _unique(cells: Iterable[Cell]) -> list[Cell]:
     return list(found.values())
 
 
-def _with_baseline(cells: Sequence[Cell], spec: ExperimentSpec, flow: Flow, maker: _Maker) -> list[Cell]:
+def _with_baseline(cells: Sequence[Cell], spec: ExperimentSpec, flow: Flow, maker: CellMaker) -> list[Cell]:
     """The cells with one marked as the baseline and moved to the front."""
-    from dataclasses import replace
-
     wanted = "defaults"
     if isinstance(spec.baseline, Mapping):
         wanted = maker.explicit(spec.baseline).label

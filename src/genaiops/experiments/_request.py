@@ -72,6 +72,7 @@ class ExperimentRequest:
             "plan": self.plan.plan,
             "sets": list(self.plan.sets),
             "seed": self.plan.seed,
+            "search": self.plan.search,
             "build_id": self.build_id,
             "limit": self.limit,
             "repeats": self.repeats,
@@ -93,8 +94,9 @@ class ExperimentRequest:
     def from_json(cls, form: dict[str, Any]) -> ExperimentRequest:
         """The request that `to_json` wrote."""
         known = dict(form)
-        variants, plan, sets, seed = (known.pop(key, None) for key in ("variants", "plan", "sets", "seed"))
-        request = cls(**known, plan=PlanRequest(variants=variants, plan=plan, sets=tuple(sets or ()), seed=seed))
+        words = {key: known.pop(key, None) for key in ("variants", "plan", "sets", "seed", "search")}
+        words["sets"] = tuple(words["sets"] or ())
+        request = cls(**known, plan=PlanRequest(**words))
         recording = Path(request.recording) if request.recording else None
         return replace(request, use_case=Path(request.use_case), recording=recording)
 
