@@ -1,6 +1,6 @@
 """Model servers that refuse, break off, hang and limit: no failed row, and hardly a request too many.
 
-python benchmarks/faults.py [--rows 200]
+python benchmarks/faults.py [--rows 500]
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=500)
     count = parser.parse_args().rows
     lines, failed, limited = [], 0, 0.0
     with workshop() as folder:
