@@ -24,12 +24,15 @@ from genaiops.host._pipe import ParentPipe, take_pipes
 from genaiops.host._workspace import Workspace, refusal
 
 if TYPE_CHECKING:
-    from genaiops.flows import Outcome, Plan
+    from genaiops.flows import Plan
     from genaiops.serving import RequestLog, ServeOptions
+    from genaiops.tracing import Span
 
 log = logging.getLogger(__name__)
 
 _SPAN_BATCH = 64
+# Of the grace period, what the parent needs for its own end.
+_SPARED_S = 0.4
 
 
 def main(_: Sequence[str]) -> int:
@@ -66,6 +69,7 @@ def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
 
 
 async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
+    from genaiops.connections import install_log_redaction
     from genaiops.flows import open_plan
     from genaiops.serving import ServeOptions, Service, serve
 
@@ -80,13 +84,21 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
         concurrency=options.concurrency,
         streaming=True,
     )
-    redactor = workspace.redactor
-    request_log = _request_log(options, str(hello.get("worker", 0)), redactor if redactor else str)
+    redact = workspace.redactor or str
+    install_log_redaction(redact)
+    request_log = _request_log(options, str(hello.get("worker", 0)), redact)
     exporter = SpanExporter(dict(os.environ), {"flow": flow.name})
-    service = Service(plan, options, request_log=request_log, export=exporter.take if exporter.is_on else None)
-    threading.Thread(target=_follow_parent, args=(pipe,), daemon=True).start()
+    service = Service(
+        plan, options, request_log=request_log, export=exporter.take if exporter.is_on else None, redact=redact
+    )
+    threading.Thread(target=_follow_parent, args=(pipe, options.grace_s), daemon=True).start()
     sock = socket.socket(fileno=hello["socket"])
-    await serve(service, sock, on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}))
+    await serve(
+        service,
+        sock,
+        on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}),
+        on_stop=lambda: _end_within(options.grace_s),
+    )
     exporter.close()
     if request_log is not None:
         request_log.close()
@@ -109,11 +121,19 @@ def _request_log(options: ServeOptions, worker: str, redact: Callable[[str], str
     )
 
 
-def _follow_parent(pipe: ParentPipe) -> None:
-    """Drain and end when the parent is gone."""
+def _follow_parent(pipe: ParentPipe, grace_s: float) -> None:
+    """Drain and end when the parent is gone, even if flow code holds up the loop that would hear of it."""
     while pipe.read() is not None:
         pass
+    _end_within(grace_s)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_within(grace_s: float) -> None:
+    """Whatever hangs (a thread of flow code, a log on a slow disk), the process is gone within the grace period."""
+    timer = threading.Timer(max(0.0, grace_s - _SPARED_S), os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 class SpanExporter:
@@ -129,10 +149,10 @@ class SpanExporter:
         if self.is_on:
             self._thread.start()
 
-    def take(self, outcome: Outcome) -> None:
+    def take(self, spans: list[Span]) -> None:
         """Send the spans of one request; when the back-end is too slow they are dropped."""
         try:
-            self._waiting.put_nowait(outcome.spans)
+            self._waiting.put_nowait(spans)
         except queue.Full:
             log.debug("spans of a request were dropped: the back-end is too slow")
 

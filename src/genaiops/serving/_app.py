@@ -14,7 +14,7 @@ from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
 from genaiops.serving._openai import chat_completions, models
 from genaiops.serving._openapi import describe
 from genaiops.serving._page import PAGE_HEADERS, page
-from genaiops.serving._requests import ClientLeft
+from genaiops.serving._requests import ClientLeft, discard_body
 from genaiops.serving._responses import send, send_json
 from genaiops.serving._score import feedback, score
 from genaiops.serving._service import ClientGone, Service, request_id_of
@@ -71,7 +71,7 @@ async def _answer(service: Service, path: str, scope: Any, receive: Any, send_me
         status = await _PROTECTED[path](service, scope, receive, tracked_send, request_id=request_id)
     except RequestRefused as refused:
         status = refused.status
-        await _refuse(refused, path, send_message, request_id)
+        await _refuse(service, refused, path, receive, send_message, request_id)
     except (ClientLeft, ClientGone):
         status = 499  # nobody is there to be answered; the word that nginx's logs use
         service.metrics.disconnected += 1
@@ -80,11 +80,16 @@ async def _answer(service: Service, path: str, scope: Any, receive: Any, send_me
         log.exception("request %s failed", request_id)
         if not started_answer:
             failure = RequestRefused(500, "The server failed; its log says why.", code=SYSTEM_ERROR)
-            await _refuse(failure, path, send_message, request_id)
+            await _refuse(service, failure, path, receive, send_message, request_id)
     service.metrics.count_request(path, status, loop.time() - started)
 
 
-async def _refuse(refused: RequestRefused, path: str, send_message: Any, request_id: str) -> None:
+async def _refuse(
+    service: Service, refused: RequestRefused, path: str, receive: Any, send_message: Any, request_id: str
+) -> None:
+    refused.message = service.redact(refused.message)
+    if refused.status == 413:
+        send_message = _after_the_body(receive, send_message)
     headers = {"x-request-id": request_id, **refused.headers}
     if path.startswith("/v1/"):
         kind = "invalid_request_error" if refused.status < 500 else "server_error"
@@ -92,6 +97,20 @@ async def _refuse(refused: RequestRefused, path: str, send_message: Any, request
         await send_json(send_message, refused.status, {"error": error}, headers)
     else:
         await send_json(send_message, refused.status, refused.body(request_id), headers)
+
+
+def _after_the_body(receive: Any, send_message: Any) -> Any:
+    """Send the answer, then take in what is still coming before the connection is closed."""
+
+    async def send_first(message: Any) -> None:
+        if message["type"] != "http.response.body":
+            await send_message(message)
+            return
+        await send_message({**message, "more_body": True})
+        await discard_body(receive)
+        await send_message({"type": "http.response.body", "body": b""})
+
+    return send_first
 
 
 def _router(service: Service) -> ASGIApp:

@@ -10,7 +10,7 @@ _JSON_TYPES = frozenset({"application/json", "application/*", "*/*", ""})
 
 def wants_stream(accept: str) -> bool:
     """Whether the client listed `text/event-stream`, alone or with others (q-values are not weighed)."""
-    return EVENT_STREAM in accept
+    return EVENT_STREAM in accept and EVENT_STREAM in media_types(accept)
 
 
 def media_types(accept: str) -> frozenset[str]:

@@ -6,7 +6,6 @@ Source: OpenAI API reference, chat completions: request, response, streamed chun
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,12 +13,11 @@ from typing import Any
 
 from genaiops.flows import ChatShape, Flow, InputDef, Outcome
 from genaiops.serving._errors import RequestRefused, refusal_of
-from genaiops.serving._requests import Scope, read_body
+from genaiops.serving._requests import Scope, read_body, read_json
 from genaiops.serving._responses import encode, send_json
-from genaiops.serving._service import Service
-from genaiops.serving._stream import EventWriter, is_stream
-
-log = logging.getLogger(__name__)
+from genaiops.serving._score import broken_stream
+from genaiops.serving._service import Service, StreamedRow, is_stream
+from genaiops.serving._stream import EventWriter
 
 HISTORY_NAMES = ("chat_history", "history", "messages")
 
@@ -52,23 +50,23 @@ async def chat_completions(service: Service, scope: Scope, receive: Any, send: A
     body = await read_body(scope, receive, max_bytes=options.max_body_bytes, timeout_s=options.body_timeout_s)
     request = _request_of(body)
     inputs = flow_inputs(service.flow, shape, request["messages"], service.plan.signature)
-    streaming = bool(request.get("stream"))
-    outcome = await service.answer(inputs, scope, receive, request_id=request_id, streaming=streaming)
+    if request.get("stream"):
+        async with service.stream(inputs, scope, receive, request_id=request_id) as row:
+            if row.outcome.status == "failed":
+                raise refusal_of(row.outcome.error)
+            await _send_chunks(service, request, row, shape, receive, send, request_id=request_id)
+        return 200
+    outcome = await service.answer(inputs, scope, receive, request_id=request_id)
     if outcome.status == "failed":
         raise refusal_of(outcome.error)
-    answer = _answer_of(outcome, shape)
-    if streaming:
-        await _send_chunks(service, request, answer, outcome, receive, send, request_id=request_id)
-    else:
-        await send_json(send, 200, _completion(service, answer, outcome, request_id), {"x-request-id": request_id})
+    answer = _answer_of(outcome, shape)[1]
+    await send_json(send, 200, _completion(service, answer, outcome, request_id), {"x-request-id": request_id})
     return 200
 
 
 def _request_of(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body)
-    except RecursionError as error:
-        raise RequestRefused(400, "The JSON document is nested too deeply.") from error
+        request = read_json(body)
     except ValueError as error:
         raise RequestRefused(400, "The body is not JSON.") from error
     messages = request.get("messages") if isinstance(request, dict) else None
@@ -124,13 +122,11 @@ def _text_of(content: Any) -> str:
     return "" if content is None else str(content)
 
 
-def _answer_of(outcome: Outcome, shape: ChatShape) -> Any:
-    if shape.output is not None and shape.output in outcome.outputs:
-        return outcome.outputs[shape.output]
-    if "output" in outcome.outputs:
-        return outcome.outputs["output"]
-    streams = [value for value in outcome.outputs.values() if is_stream(value)]
-    return streams[0] if streams else outcome.outputs
+def _answer_of(outcome: Outcome, shape: ChatShape) -> tuple[str, Any]:
+    """The output that is the answer, and its name; all outputs, without a name, when none stands out."""
+    streams = [name for name, value in outcome.outputs.items() if is_stream(value)]
+    name = next((name for name in (shape.output, "output", *streams) if name in outcome.outputs), None)
+    return (name, outcome.outputs[name]) if name is not None else ("", outcome.outputs)
 
 
 def _as_text(answer: Any) -> str:
@@ -163,14 +159,15 @@ def _completion(service: Service, answer: Any, outcome: Outcome, request_id: str
 async def _send_chunks(
     service: Service,
     request: Mapping[str, Any],
-    answer: Any,
-    outcome: Outcome,
+    row: StreamedRow,
+    shape: ChatShape,
     receive: Any,
     send: Any,
     *,
     request_id: str,
 ) -> None:
     head = _head(service, "chat.completion.chunk", request_id)
+    name, answer = _answer_of(row.outcome, shape)
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         return encode({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
@@ -180,19 +177,19 @@ async def _send_chunks(
     await writer.event(chunk({"role": "assistant", "content": ""}))
     try:
         if is_stream(answer):
-            if not await writer.relay(answer, lambda piece: chunk({"content": str(piece)})):
+            if not await writer.relay(row, name, lambda piece: chunk({"content": str(piece)})):
                 await writer.finish()
                 return
         else:
             await writer.event(chunk({"content": _as_text(answer)}))
-    except Exception:
-        log.exception("request %s failed while it was streamed", request_id)
-        await writer.event(encode({"error": {"message": "The stream broke.", "type": "server_error"}}))
+    except Exception as error:  # noqa: BLE001 - the client is told, the log gets the details
+        message = service.redact(broken_stream(row, error, request_id).message)
+        await writer.event(encode({"error": {"message": message, "type": "server_error"}}))
         await writer.finish()
         return
     await writer.event(chunk({}, "stop"))
     if (request.get("stream_options") or {}).get("include_usage"):
-        await writer.event(encode({**head, "choices": [], "usage": _usage(outcome)}))
+        await writer.event(encode({**head, "choices": [], "usage": _usage(row.outcome)}))
     await writer.event(b"[DONE]")
     await writer.finish()
 

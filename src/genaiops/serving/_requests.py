@@ -12,6 +12,11 @@ from genaiops.serving._errors import RequestRefused
 
 Scope = Mapping[str, Any]
 
+# Python's own limit is a thousand calls; what comes in must go through a flow and come out again below it.
+MAX_DEPTH = 128
+# What is read and thrown away of a body that was refused, so that its sender hears why.
+_MAX_DISCARDED_BYTES, _DISCARD_S = 64 * 1024 * 1024, 5.0
+
 
 class ClientLeft(Exception):
     """The client closed the connection before its request was complete."""
@@ -65,6 +70,20 @@ async def _receive(receive: Any, timeout_s: float) -> dict[str, Any]:
     return message
 
 
+async def discard_body(receive: Any) -> None:
+    """Take in the rest of a refused body: who is still sending would see a broken connection instead of the answer."""
+    size = 0
+    try:
+        async with asyncio.timeout(_DISCARD_S):
+            while size < _MAX_DISCARDED_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
 def _too_large(size: int, limit: int) -> RequestRefused:
     return RequestRefused(
         413, f"The body has {size} bytes or more; at most {limit} are accepted.", headers={"Connection": "close"}
@@ -90,11 +109,44 @@ def inputs_of(body: bytes, inputs: Mapping[str, InputDef]) -> dict[str, Any]:
     return values
 
 
-def _parse(body: bytes, inputs: Mapping[str, InputDef]) -> dict[str, Any]:
+def read_json(body: bytes) -> Any:
+    """The JSON of a body.
+
+    Raises:
+        ValueError: It is none.
+        RequestRefused: It is nested more deeply than any flow can use (400).
+    """
     try:
         data = json.loads(body)
     except RecursionError as error:
-        raise RequestRefused(400, "The JSON document is nested too deeply.") from error
+        raise _too_deep() from error
+    # As many brackets as levels at least: most bodies need no look at their depth.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth_exceeds(data, MAX_DEPTH):
+        raise _too_deep()
+    return data
+
+
+def _too_deep() -> RequestRefused:
+    return RequestRefused(400, f"The JSON document is nested too deeply; at most {MAX_DEPTH} levels are accepted.")
+
+
+def _depth_exceeds(data: Any, limit: int) -> bool:
+    level = [data]
+    for _ in range(limit):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _parse(body: bytes, inputs: Mapping[str, InputDef]) -> dict[str, Any]:
+    try:
+        data = read_json(body)
     except (ValueError, UnicodeDecodeError) as error:
         if len(inputs) == 1 and body:
             return {next(iter(inputs)): _text(body)}

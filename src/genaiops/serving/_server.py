@@ -60,13 +60,20 @@ def make_server(service: Service) -> Any:
     return uvicorn.Server(config)
 
 
-async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[], None] = lambda: None) -> None:
+async def serve(
+    service: Service,
+    sock: socket.socket,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests on `sock` until SIGTERM or SIGINT.
 
     Args:
         service: The compiled flow; its phase is kept here.
         sock: A listening socket.
         on_ready: Called once, when requests are answered.
+        on_stop: Called once, when the end begins.
     """
     stop = _stop_event()
     server = make_server(service)
@@ -78,6 +85,7 @@ async def serve(service: Service, sock: socket.socket, *, on_ready: Callable[[],
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    on_stop()
     if not running.done():
         await _drain(service, server, running)
     await running
@@ -126,7 +134,13 @@ def _http_protocol(header_timeout_s: float) -> type:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._head_timer = self.loop.call_later(header_timeout_s, transport.close)
+            self._start_timer()
+
+        def on_message_begin(self) -> None:
+            # The second request of a connection may come as slowly as the first one.
+            super().on_message_begin()
+            if self._head_timer is None:
+                self._start_timer()
 
         def on_headers_complete(self) -> None:
             self._stop_timer()
@@ -135,6 +149,9 @@ def _http_protocol(header_timeout_s: float) -> type:
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
             super().connection_lost(exc)
+
+        def _start_timer(self) -> None:
+            self._head_timer = self.loop.call_later(header_timeout_s, self.transport.close)
 
         def _stop_timer(self) -> None:
             if self._head_timer is not None:

@@ -8,7 +8,9 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal
@@ -21,7 +23,7 @@ from genaiops.serving._options import ServeOptions
 from genaiops.serving._quick import QuickRows
 from genaiops.serving._request_log import RequestLog
 from genaiops.serving._requests import Scope, header
-from genaiops.tracing import SpanRecorder
+from genaiops.tracing import Span, SpanRecorder
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,15 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     request_log: RequestLog | None = None
     phase: Phase = "starting"
-    export: Callable[[Outcome], None] | None = None
+    export: Callable[[list[Span]], None] | None = None
+    redact: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.options.concurrency, self.options.queue)
         self.closing = asyncio.Event()
         self.quick = QuickRows(self.plan.is_sync)
+        # Plain generators are advanced here; the loop's own threads would be six for all clients.
+        self.stream_threads = ThreadPoolExecutor(self.options.concurrency, thread_name_prefix="stream")
 
     @property
     def flow(self) -> Flow:
@@ -83,15 +88,57 @@ class Service:
                 401, "An API key is required: `Authorization: Bearer KEY`.", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    async def answer(
-        self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str, streaming: bool = False
-    ) -> Outcome:
+    async def answer(self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str) -> Outcome:
         """Run one row within the limits; a client that leaves cancels it.
 
         Raises:
             RequestRefused: The queue is full, or the deadline passed.
-            ClientLeft: Nobody waits for the answer any more.
+            ClientGone: Nobody waits for the answer any more.
         """
+        with self._refusing():
+            outcome = await self._run(inputs, scope, receive, request_id=request_id)
+        self._note(outcome, request_id)
+        return outcome
+
+    @asynccontextmanager
+    async def stream(
+        self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str
+    ) -> AsyncIterator[StreamedRow]:
+        """Run one row whose outputs may be streams; it keeps its slot, and is noted, until the last piece is sent.
+
+        Raises:
+            RequestRefused: The queue is full, or the deadline passed.
+            ClientGone: Nobody waits for the answer any more.
+        """
+        started = asyncio.get_running_loop().time()
+        recorder = recorder_of(scope, self.flow.name, request_id)
+        slot = Slot(self.admission)
+        with self._refusing():
+            async with asyncio.timeout(self.options.deadline_s):
+                await slot.__aenter__()
+        try:
+            with self._refusing():
+                work = self._run_within_deadline(inputs, recorder, started)
+                outcome = await _unless_client_leaves(asyncio.ensure_future(work), receive)
+            row = StreamedRow(outcome, started + self.options.deadline_s)
+            try:
+                yield row
+            finally:
+                await row.end()
+                outcome.duration_s = asyncio.get_running_loop().time() - started
+                self._note(outcome, request_id)
+                if self.export is not None:
+                    self.export(outcome.spans)
+        finally:
+            await slot.__aexit__(None, None, None)
+
+    async def _run_within_deadline(self, inputs: Mapping[str, Any], recorder: SpanRecorder, started: float) -> Outcome:
+        async with asyncio.timeout_at(started + self.options.deadline_s):
+            return await self.plan.run(inputs, streaming=True, recorder=recorder)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What the limits raise becomes an answer."""
         if self.phase == "closing":
             raise RequestRefused(
                 503,
@@ -100,7 +147,7 @@ class Service:
                 headers={"Retry-After": "1", "Connection": "close"},
             )
         try:
-            outcome = await self._run(inputs, scope, receive, request_id=request_id, streaming=streaming)
+            yield
         except QueueFull as error:
             self.metrics.refused += 1
             raise RequestRefused(
@@ -111,6 +158,9 @@ class Service:
             ) from error
         except TimeoutError as error:
             raise RequestRefused(504, f"No answer within {self.options.deadline_s:g} s.", code=SYSTEM_ERROR) from error
+
+    def _note(self, outcome: Outcome, request_id: str) -> None:
+        """Count a row that has ended, and log it."""
         self.metrics.count_outcome(outcome)
         if outcome.status == "failed":
             failure = outcome.error or {}
@@ -121,32 +171,27 @@ class Service:
                 failure.get("message"),
                 failure.get("traceback", ""),
             )
-        if self.request_log is not None and not streaming:
+        if self.request_log is not None:
             self.request_log.write(outcome, request_id)
-        return outcome
 
-    async def _run(
-        self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str, streaming: bool
-    ) -> Outcome:
-        if self.quick.trusted and not streaming and self.export is None and self.admission.is_open:
+    async def _run(self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str) -> Outcome:
+        if self.quick.trusted and self.export is None and self.admission.is_open:
             started = perf_counter()
             outcome = self.plan.run_now(inputs)
             self.quick.saw(perf_counter() - started)
             return outcome
         recorder = recorder_of(scope, self.flow.name, request_id)
-        work = self._run_within_limits(inputs, recorder, streaming=streaming)
+        work = self._run_within_limits(inputs, recorder)
         # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
         outcome = await (work if self.plan.is_sync else _unless_client_leaves(asyncio.ensure_future(work), receive))
         self.quick.saw(sum(node.duration_s for node in outcome.nodes.values()) or outcome.duration_s)
         if self.export is not None:
-            self.export(outcome)
+            self.export(outcome.spans)
         return outcome
 
-    async def _run_within_limits(
-        self, inputs: Mapping[str, Any], recorder: SpanRecorder, *, streaming: bool
-    ) -> Outcome:
+    async def _run_within_limits(self, inputs: Mapping[str, Any], recorder: SpanRecorder) -> Outcome:
         async with asyncio.timeout(self.options.deadline_s), Slot(self.admission):
-            return await self.plan.run(inputs, streaming=streaming, recorder=recorder)
+            return await self.plan.run(inputs, recorder=recorder)
 
 
 async def _unless_client_leaves(work: asyncio.Future[Outcome], receive: Any) -> Outcome:
@@ -177,6 +222,55 @@ class ClientGone(Exception):
     """The client closed the connection before its answer was ready."""
 
 
+def is_stream(value: Any) -> bool:
+    """Whether an output is made piece by piece."""
+    return isinstance(value, Iterator | AsyncIterator)
+
+
+async def close_stream(stream: Any) -> None:
+    """Stop a generator, so that the model call behind it ends."""
+    if hasattr(stream, "aclose"):
+        await stream.aclose()
+    elif hasattr(stream, "close"):
+        try:
+            stream.close()
+        except ValueError:
+            # It is running in a thread right now; it ends when that step ends.
+            log.debug("a generator was still running when its client left")
+
+
+@dataclass
+class StreamedRow:
+    """A row whose outputs may still be in the making.
+
+    Args:
+        outcome: Its streams are replaced by what was said when it ends.
+        deadline: When the request's time is over, by the loop's clock.
+        said: Pieces by output.
+    """
+
+    outcome: Outcome
+    deadline: float
+    said: dict[str, list[str]] = field(default_factory=dict)
+
+    def say(self, name: str, piece: Any) -> None:
+        """Remember a piece of an output."""
+        self.said.setdefault(name, []).append(str(piece))
+
+    def fail(self, message: str, error: BaseException | None = None) -> None:
+        """The stream broke after its head was sent."""
+        self.outcome.status = "failed"
+        kind = type(error).__name__ if error is not None else "StreamBroken"
+        self.outcome.error = {"kind": kind, "type": kind, "message": message, "node": None, "file": None, "line": None}
+
+    async def end(self) -> None:
+        """Close what nobody read to its end, and write down what was said."""
+        for name, value in list(self.outcome.outputs.items()):
+            if is_stream(value):
+                await close_stream(value)
+                self.outcome.outputs[name] = "".join(self.said.get(name, ()))
+
+
 async def _disconnected(receive: Any) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -189,7 +283,8 @@ def recorder_of(scope: Scope, flow_name: str, request_id: str) -> SpanRecorder:
     """
     attributes = {"flow": flow_name, "request_id": request_id}
     match = _TRACEPARENT.fullmatch(header(scope, b"traceparent"))
-    if match is None:
+    # Version ff and ids of nothing but zeros are invalid; such a header starts no trace of its own either.
+    if match is None or match[0].startswith("ff") or not int(match[1], 16) or not int(match[2], 16):
         return SpanRecorder(attributes)
     return SpanRecorder(attributes, trace_id=int(match[1], 16), remote_parent_id=int(match[2], 16))
 

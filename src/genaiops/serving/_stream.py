@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from genaiops.serving._responses import encode
-from genaiops.serving._service import Service
+from genaiops.serving._service import Service, StreamedRow
 
 log = logging.getLogger(__name__)
 
@@ -21,34 +24,23 @@ HEADERS = [
 _END = object()
 
 
-def is_stream(value: Any) -> bool:
-    """Whether an output is made piece by piece."""
-    return isinstance(value, Iterator | AsyncIterator)
-
-
-async def pieces(stream: Any) -> AsyncIterator[Any]:
+async def pieces(stream: Any, threads: Executor) -> AsyncIterator[Any]:
     """The pieces of a plain or async generator; a plain one is advanced in a thread."""
     if isinstance(stream, AsyncIterator):
         async for piece in stream:
             yield piece
         return
+    loop = asyncio.get_running_loop()
+    context = contextvars.copy_context()
     while True:
-        piece = await asyncio.to_thread(next, stream, _END)
+        piece = await loop.run_in_executor(threads, partial(context.run, next, stream, _END))
         if piece is _END:
             return
         yield piece
 
 
-async def close(stream: Any) -> None:
-    """Stop a generator, so that the model call behind it ends."""
-    if hasattr(stream, "aclose"):
-        await stream.aclose()
-    elif hasattr(stream, "close"):
-        try:
-            stream.close()
-        except ValueError:
-            # It is running in a thread right now; it ends when that step ends.
-            log.debug("a generator was still running when its client left")
+class StreamTooLong(Exception):
+    """The deadline of the request passed while its answer was sent."""
 
 
 class EventWriter:
@@ -65,42 +57,61 @@ class EventWriter:
         headers = [*HEADERS, (b"x-request-id", self._request_id.encode("latin-1"))]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def event(self, data: bytes, name: str | None = None) -> None:
+    async def event(self, data: bytes, name: str | None = None, *, retry_ms: int | None = None) -> None:
         """Send one event."""
         head = f"event: {name}\n".encode() if name else b""
+        if retry_ms is not None:
+            head += f"retry: {retry_ms}\n".encode()
         await self._send({"type": "http.response.body", "body": head + b"data: " + data + b"\n\n", "more_body": True})
 
     async def finish(self) -> None:
         """End the answer."""
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def relay(self, stream: Any, shape: Any) -> bool:
-        """Send each piece as an event; `shape` gives its bytes.
+    async def relay(self, row: StreamedRow, name: str, shape: Callable[[Any], bytes]) -> bool:
+        """Send each piece of the output `name` as an event; `shape` gives its bytes.
 
         Returns:
             Whether the stream came to its own end. When the server closes first, a last event says so.
+
+        Raises:
+            StreamTooLong: The request's deadline passed.
         """
         left = asyncio.ensure_future(_client_leaves(self._receive))
         closing = asyncio.ensure_future(self._service.closing.wait())
-        iterator = aiter(pieces(stream))
+        iterator = aiter(pieces(row.outcome.outputs[name], self._service.stream_threads))
         try:
             while True:
                 step = asyncio.ensure_future(anext(iterator, _END))
-                await asyncio.wait({step, left, closing}, return_when=asyncio.FIRST_COMPLETED)
+                await self._first_of(step, left, closing, row.deadline)
                 if not step.done():
                     step.cancel()
                     await asyncio.gather(step, return_exceptions=True)
-                    if closing.done():
-                        await self.event(encode({"message": "The server is shutting down."}), "end")
-                    return False
+                    return await self._end_early(row, left, closing)
                 piece = step.result()
                 if piece is _END:
                     return True
+                row.say(name, piece)
                 await self.event(shape(piece))
         finally:
             left.cancel()
             closing.cancel()
-            await close(stream)
+
+    async def _first_of(self, step: Any, left: Any, closing: Any, deadline: float) -> None:
+        rest_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        await asyncio.wait({step, left, closing}, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _end_early(self, row: StreamedRow, left: Any, closing: Any) -> bool:
+        if closing.done():
+            row.fail("The server was shut down before the answer was complete.")
+            # `retry` tells the client to come back at once: another server takes over.
+            await self.event(encode({"message": "The server is shutting down."}), "end", retry_ms=1000)
+        elif left.done():
+            row.fail("The client left before the answer was complete.")
+            self._service.metrics.disconnected += 1
+        else:
+            raise StreamTooLong(f"No answer within {self._service.options.deadline_s:g} s.")
+        return False
 
 
 async def _client_leaves(receive: Any) -> None:

@@ -33,6 +33,8 @@ _STEADY_S = 10.0
 _MOST_QUICK_DEATHS = 5
 _START_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 0.5
+# Of the grace period, what is kept for killing workers that hang.
+_SPARED_S = 0.2
 _LEFT_OUT = {"__pycache__", ".genaiops", ".git", ".promptflow"}
 
 
@@ -106,7 +108,9 @@ class Supervisor:
         """Start, watch, end."""
         self._listen_to_signals()
         try:
-            await asyncio.gather(*(self._start(number) for number in range(self._workers_wanted())))
+            await self._start_all()
+            if self._stop.is_set():
+                return
             host, port = self._sock.getsockname()[:2]
             self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             await self._watch()
@@ -126,6 +130,21 @@ class Supervisor:
                 loop.add_signal_handler(number, self._stop.set)
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))
+
+    async def _start_all(self) -> None:
+        """Start the workers; SIGTERM ends the waiting for them."""
+        starting = asyncio.gather(*(self._start(number) for number in range(self._workers_wanted())))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            both: set[asyncio.Future[Any]] = {starting, stopped}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+        finally:
+            stopped.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
 
     async def _start(self, number: int) -> None:
         options: dict[str, Any] = {}
@@ -198,10 +217,8 @@ class Supervisor:
         log.warning("the flow has changed: starting anew")
         await self._end()
         try:
-            await asyncio.gather(*(self._start(number) for number in range(self._workers_wanted())))
+            await self._start_all()
         except Exception as error:
-            if not self._reload:
-                raise
             log.exception("the flow cannot be served as it is now", exc_info=error)
             await self._end()
 
@@ -213,7 +230,7 @@ class Supervisor:
                 process.terminate()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(
-                asyncio.gather(*(process.wait() for process in processes)), self._options.grace_s + 1.0
+                asyncio.gather(*(process.wait() for process in processes)), max(0.1, self._options.grace_s - _SPARED_S)
             )
         for process in processes:
             if process.returncode is None:
