@@ -258,3 +258,44 @@ def test_a_flex_flow_is_saved_with_its_signature(project: Path) -> None:
 
 def test_a_run_that_was_only_described_has_not_started() -> None:
     assert Run(flow="x").status == "NotStarted"
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
+    b"\x00\x00\x00\rIDATx\x9cc\xf8\xff\xff?\x00\x05\xfe\x02\xfe\xa75\x81\x84\x00\x00\x00\x00IEND\xaeB`\x82"
+)
+IMAGE_FLOW = """
+inputs:
+  picture: {type: image}
+outputs:
+  same: {type: image, reference: "${look.output}"}
+nodes:
+- name: look
+  type: python
+  source: {type: code, path: look.py}
+  inputs: {picture: "${inputs.picture}"}
+"""
+LOOK = """
+from promptflow.contracts.multimedia import Image
+from promptflow.core import tool
+@tool
+def look(picture: Image) -> list:
+    assert isinstance(picture, Image)
+    return [picture, {"data:image/png;path": "/etc/passwd"}]
+"""
+
+
+def test_images_of_a_test_become_files_and_paths_that_a_flow_names_are_not_opened(project: Path) -> None:
+    folder = project / "looking"
+    folder.mkdir()
+    for name, text in {"flow.dag.yaml": IMAGE_FLOW, "look.py": LOOK}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "dot.png").write_bytes(PNG)
+
+    [picture, other] = PFClient().test(folder, inputs={"picture": "dot.png"})["same"]
+
+    [path] = picture.values()
+    assert list(picture) == ["data:image/png;path"]
+    assert Path(path).parent == folder / ".promptflow" / "output"
+    assert Path(path).read_bytes() == PNG
+    assert other == {"data:image/png;path": "/etc/passwd"}

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.compat._images import images_of
 from genaiops.errors import FlowDefinitionError, GenaiopsError
 from genaiops.flows import UserErrorException
 from genaiops.prompts import AsyncFlow, Flow, set_flow_loader
@@ -141,14 +142,12 @@ class FlowFunction:
         return dict(values)
 
     def _outputs(self, outcome: Mapping[str, Any]) -> Any:
-        from genaiops.prompts import load_images
-
         error = outcome.get("error")
         if error:
             raise UserErrorException(str(error["message"]), error=GenaiopsError(error["message"], kind=error["kind"]))
-        if outcome.get("value") is not None:
+        if "value" in outcome:
             return outcome["value"]
-        outputs = load_images(dict(outcome["outputs"]))
+        outputs = images_of(dict(outcome["outputs"]))
         if self.context.streaming:
             return {key: iter([value]) if isinstance(value, str) else value for key, value in outputs.items()}
         return outputs

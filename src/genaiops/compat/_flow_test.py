@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.compat._images import images_as_files
 from genaiops.compat._run_infos import flow_run_info, node_run_info
 from genaiops.errors import InputError, suggest
 
@@ -82,8 +83,10 @@ def run_flow_test(
             on_log(line)
 
     outcome = run_row(request, given, settings, store=store, node=node, on_log=log)
-    output = _node_output(outcome, node) if node is not None else _output(outcome)
     folder = detail or _artifact_folder(definition)
+    if folder is not None:
+        outcome = _with_image_files(outcome, folder / "output")
+    output = _node_output(outcome, node) if node is not None else _output(outcome)
     if folder is not None:
         _write_files(folder, definition, outcome, output, node=node, started=started, lines=lines)
     return TestedRow(outcome=outcome, output=output, folder=folder)
@@ -132,7 +135,7 @@ def complete_inputs(definition: flows.Flow | None, inputs: Mapping[str, Any]) ->
 
 
 def _output(outcome: Mapping[str, Any]) -> Any:
-    if outcome.get("value") is not None:
+    if "value" in outcome:
         return outcome["value"]
     return outcome.get("outputs") or {}
 
@@ -147,6 +150,16 @@ def _artifact_folder(definition: flows.Flow | None) -> Path | None:
         return None
     folder = definition.home / ".promptflow"
     return folder / definition.path.stem if definition.kind == "prompty" else folder
+
+
+def _with_image_files(outcome: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The outcome with images as files in a folder."""
+    changed = {key: images_as_files(outcome[key], folder) for key in ("outputs", "value") if outcome.get(key)}
+    nodes = {
+        name: {**node, "output": images_as_files(node.get("output"), folder)}
+        for name, node in (outcome.get("nodes") or {}).items()
+    }
+    return {**outcome, **changed, "nodes": nodes}
 
 
 def _write_files(

@@ -149,7 +149,7 @@ def _add_row_facts(context: OperationContext) -> None:
     if span is None or span.recorder is None:
         return
     known = span.recorder.attributes
-    context.setdefault("flow_id", str(known.get("flow", "default_flow_id")))
+    context.setdefault("flow_id", "default_flow_id")
     context.setdefault("root_run_id", str(known.get("run", f"{span.trace_id:032x}")))
     if known.get("row") is not None:
         context["line_number"] = known["row"]

@@ -187,7 +187,7 @@ class Session:
         form["metrics"] = outcome.metrics
         if outcome.value is not None and not outcome.outputs:
             form["value"] = outcome.value
-        elif list(form["outputs"]) == ["output"] and is_single_value(outcome.value):
+        elif list(form["outputs"]) == ["output"] and is_single_value(plan, outcome.value):
             # What a person who called the function would have got.
             form["value"] = form["outputs"]["output"]
         if request.get("spans") and outcome.spans:
@@ -230,9 +230,9 @@ def _require_node(flow: Flow, name: str) -> None:
         )
 
 
-def is_single_value(value: Any) -> bool:
-    """A function or class flow returned this, and it has no names for its parts."""
-    return value is not None and not isinstance(value, dict) and not is_dataclass(value)
+def is_single_value(plan: Plan, value: Any) -> bool:
+    """A function or class returned this, and it has no names for its parts."""
+    return plan.flow.kind in ("function", "class") and not isinstance(value, dict) and not is_dataclass(value)
 
 
 def describe_plan(plan: Plan, limit: int) -> Message:
