@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from genaiops import errors
 from genaiops.errors import SettingsError
+from genaiops.runs._brought_along import brought_along
 from genaiops.runs._lock import FolderLock
 from genaiops.runs._spec import FlowRequest
 from genaiops.settings import Settings, state_folder
@@ -53,6 +54,9 @@ def host_python(request: FlowRequest, source: FlowSource, settings: Settings) ->
     if file is None:
         return [sys.executable], {}
     wanted = read_requirements(file)
+    wanted += unmet(
+        [text for text in brought_along(source.folder, file) if _name_of(text) not in map(_name_of, wanted)]
+    )
     missing = unmet(wanted)
     if not missing:
         return [sys.executable], {}
