@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -331,3 +332,72 @@ def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Set
 
     assert (record.status, record.rows.completed) == ("completed", 150)
     assert record.models["retries"] > 0
+
+
+def test_a_tool_that_hangs_beside_async_ones_is_left_behind_with_its_host(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run
+) -> None:
+    code = "@tool\nasync def work(x: int) -> int:\n    return 2 * x\n"
+    more = "- {name: after, type: python, source: {type: code, path: after.py}, inputs: {x: '${work.output}'}}\n"
+    after = (
+        "from promptflow.core import tool\n@tool\ndef after(x: int) -> int:\n    while x == 10: pass\n    return x\n"
+    )
+
+    record = run(make_flow(code, more=more, after=after), make_rows(400), row_timeout_s=1.0, concurrency=8)
+
+    assert kinds(record) == {5: "LineExecutionTimeoutError"}
+    assert record.rows.completed == 399
+    assert record.hosts["started"] == 2
+
+
+def test_a_loop_that_is_blocked_is_noticed_from_outside(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genaiops.runs._lanes._SILENCE_S", 1.0)
+    code = "import time\n@tool\nasync def work(x: int) -> int:\n    time.sleep(60 if x == 2 else 0)\n    return x\n"
+
+    record = run(make_flow(code), make_rows(5), row_timeout_s=0.5)
+
+    assert kinds(record) == {2: "LineExecutionTimeoutError"}
+    assert record.rows.completed == 4
+
+
+def test_a_run_inside_of_a_running_loop_works_as_in_a_notebook(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run
+) -> None:
+    flow, data = make_flow(DOUBLE), make_rows(3)
+
+    async def cell() -> RunRecord:
+        return run(flow, data)
+
+    assert asyncio.run(cell()).rows.completed == 3
+
+
+@pytest.mark.parametrize("where", ["loading", "aggregation"])
+def test_ctrl_c_is_heard_while_the_flow_loads_or_aggregates(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path, where: str
+) -> None:
+    notes = tmp_path / "notes"
+    dawdle = "import os, time\nopen(os.environ['NOTES'], 'a').write('1\\n')\ntime.sleep(30)\n"
+    if where == "loading":
+        flow = make_flow(dawdle + DOUBLE)
+    else:
+        more = "- {name: sum, type: python, aggregation: true, source: {type: code, path: sum.py},\n"
+        more += "   inputs: {y: '${work.output}'}}\n"
+        body = dawdle.replace("\n", "\n    ").rstrip()
+        flow = make_flow(
+            DOUBLE, more=more, sum=f"from promptflow.core import tool\n@tool\ndef sum(y: list):\n    {body}\n"
+        )
+    process = start_run(flow, make_rows(4), settings, notes)
+    wait_for_rows(notes, 1, process)
+
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=20)
+
+    assert time.monotonic() - started < 2.0
+    folder = settings.state / "runs" / "the-run"
+    assert folder.exists() == (where == "aggregation")
+    if where == "aggregation":
+        record = RunRecord.load(folder)
+        assert (record.status, record.rows.completed) == ("interrupted", 4)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from genaiops.errors import GenaiopsError
 from genaiops.runs._early_stop import Stop
@@ -22,6 +22,7 @@ from genaiops.runs._rows import Brake, Ledger, MainSupply, RowQueue, SuspectSupp
 from genaiops.runs._spec import RunSpec
 from genaiops.runs._tally import Tally, tally_of_file
 
+Result = TypeVar("Result")
 _RESUMABLE = frozenset({"interrupted", "budget"})
 
 
@@ -48,14 +49,19 @@ class Batch:
         self._lanes: list[Lane] = []
         self._folder: RunFolder | None = None
 
-    async def run(self) -> RunRecord:
+    async def run(self) -> RunRecord | None:
         """Check everything, run the rows, aggregate, write the record.
+
+        Returns:
+            The record; None when a person stopped it before anything was written.
 
         Raises:
             InputError: Something is wrong and nothing was started.
             HostError: No host could be started.
         """
-        prepared = await prepare(self._job, self._around)
+        prepared = await self._unless_interrupted(prepare(self._job, self._around))
+        if prepared is None:
+            return None
         redactor = self._around.store.redactor()
         record = without_secrets(prepared.record, redactor)
         with RunFolder(record.path, redact=redactor.bytes) as self._folder:
@@ -194,10 +200,11 @@ class Batch:
         """Order the outcomes, aggregate, and say what became of the run."""
         assert self._folder is not None
         self._folder.close_files()
-        status, aggregation = self._status(), {}
-        if status != "interrupted":
+        aggregation: dict[str, Any] = {}
+        if self._status() != "interrupted":
             put_in_order(record.outcomes_path)
             aggregation = await self._aggregate(record, plan.about)
+        status = self._status()
         models = await self._model_stats()
         for lane in self._lanes:
             if lane.plan is not None:
@@ -224,6 +231,18 @@ class Batch:
             models=models,
         )
 
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """What `work` gives; None when a person stops everything first."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._brake.interrupted.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task})
+        return None
+
     def _status(self) -> RunStatus:
         if self._brake.stop is not None:
             return "interrupted" if self._brake.stop.reason in _RESUMABLE else "failed"
@@ -239,7 +258,7 @@ class Batch:
             plan = self._living_plan()
             if plan is None:
                 plan = self._lanes[0].plan = await self.open("0")
-            return await plan.aggregate(record.outcomes_path)
+            return await self._unless_interrupted(plan.aggregate(record.outcomes_path)) or {}
         except GenaiopsError as error:
             return {"error": error.to_json(), "metrics": {}, "nodes": {}}
 

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Result = TypeVar("Result")
 
@@ -40,6 +40,32 @@ def run_sync(main: Callable[[], Awaitable[Result]], *, on_interrupt: Callable[[]
     if failed:
         raise failed[0]
     return found[0]
+
+
+async def in_thread(function: Callable[[], Result]) -> Result:
+    """Run something that blocks, so that an interruption is heard meanwhile; nobody waits for it at the end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(Result, result))
+
+    def target() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as failure:  # noqa: BLE001 - raised again where it is awaited
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=target, name="genaiops-reading", daemon=True).start()
+    return await future
 
 
 def _run(main: Callable[[], Awaitable[Result]], on_interrupt: Callable[[], None]) -> Result:

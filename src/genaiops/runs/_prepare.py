@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from genaiops.errors import DataError
 from genaiops.runs._events import OnEvent
 from genaiops.runs._find import RUNS_FOLDER, clean_name, find_run, make_run_id
 from genaiops.runs._host_client import HostSetup, PlanHandle
+from genaiops.runs._interrupt import in_thread
 from genaiops.runs._mapping import InputShape, RowMapping, plan_mapping
 from genaiops.runs._pool import HostPool
 from genaiops.runs._provenance import flow_digest, versions
@@ -132,9 +132,10 @@ async def prepare(job: Job, around: Surroundings) -> Prepared:
     # The hosts come up while the data is read here.
     for slot in range(job.spec.processes):
         around.pool.start(job.setup, str(slot))
-    await asyncio.sleep(0)
     spec = job.spec
-    sources = open_sources(spec.data, job.source_run, on_bad_row=spec.on_bad_row, limit=spec.limit)
+    sources = await in_thread(
+        lambda: open_sources(spec.data, job.source_run, on_bad_row=spec.on_bad_row, limit=spec.limit)
+    )
     _refuse_changed_data(job, sources)
     plan = await around.pool.open(job.setup, dict(job.request), "0")
     mapping = _check_mapping(spec, plan.about, sources)

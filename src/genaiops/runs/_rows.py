@@ -27,6 +27,7 @@ class Brake:
 
     def __init__(self) -> None:
         self.stop: Stop | None = None
+        self.interrupted = asyncio.Event()
         # Called when `stop` is set.
         self.listeners: list[Callable[[], None]] = []
 
@@ -34,6 +35,8 @@ class Brake:
         """Stop; only the first reason counts."""
         if self.stop is None:
             self.stop = stop
+            if stop.reason == "interrupted":
+                self.interrupted.set()
             for listener in self.listeners:
                 listener()
 

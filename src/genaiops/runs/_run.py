@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genaiops.errors import DataError
+from genaiops.errors import DataError, Interrupted
 from genaiops.runs._events import OnEvent, ignore_event
 from genaiops.runs._find import find_run
 from genaiops.runs._record import RunRecord
@@ -39,13 +39,14 @@ def run_batch(
     Raises:
         InputError: Something is wrong with what was given; nothing was started.
         HostError: The flow's process could not be started.
+        Interrupted: Ctrl-C before the first row.
 
     Example:
         >>> record = run_batch(RunSpec(flow="flows/web", data="data.jsonl"), load_settings())  # doctest: +SKIP
         >>> record.rows.completed  # doctest: +SKIP
         100
     """
-    return run_batches([spec], settings, store=store, on_event=on_event)[0]
+    return _only(run_batches([spec], settings, store=store, on_event=on_event))
 
 
 def run_batches(
@@ -97,7 +98,13 @@ def resume_run(
     if not record.spec:
         raise DataError(f"The run {record.id!r} does not say how to run it again.", file=record.path)
     spec = replace(RunSpec.from_json(record.spec), **(changes or {}))
-    return _run_all([(spec, record)], settings, store, on_event, 1)[0]
+    return _only(_run_all([(spec, record)], settings, store, on_event, 1))
+
+
+def _only(records: list[RunRecord]) -> RunRecord:
+    if not records:
+        raise Interrupted("The run was interrupted before it began.", hint="Nothing was written; start it again.")
+    return records[0]
 
 
 def _run_all(
