@@ -25,7 +25,6 @@ TICK_S = 0.01
 IDLE_S = 0.25
 # A row that takes longer than this waits for something or works hard: another thread may start beside it.
 SLOW_S = 0.01
-# Lets other threads in between two rows; without it the pipe would wait for the switch interval.
 _WORKER = "genaiops-rows"
 
 

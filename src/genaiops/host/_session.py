@@ -134,7 +134,9 @@ class Session:
             await opened.close()
             return {}, b""
         if kind == "hold":
-            return {"dropped": opened.rows.drop_waiting()}, b""
+            dropped = opened.rows.drop_waiting()
+            opened.outbox.flush()
+            return {"dropped": dropped}, b""
         if kind == "aggregate":
             return {}, await self._aggregate(opened.plan, Path(body["outcomes"]))
         if kind == "single":
@@ -231,8 +233,8 @@ def _require_node(flow: Flow, name: str) -> None:
 
 
 def is_single_value(plan: Plan, value: Any) -> bool:
-    """A function or class returned this, and it has no names for its parts."""
-    return plan.flow.kind in ("function", "class") and not isinstance(value, dict) and not is_dataclass(value)
+    """A function, a class or a prompty gave this, and it has no names for its parts."""
+    return plan.flow.kind != "graph" and not isinstance(value, dict) and not is_dataclass(value)
 
 
 def describe_plan(plan: Plan, limit: int) -> Message:

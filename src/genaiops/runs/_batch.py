@@ -23,6 +23,7 @@ from genaiops.runs._spec import RunSpec
 from genaiops.runs._tally import Tally, tally_of_file
 
 Result = TypeVar("Result")
+_LAST_MOMENT_S = 0.5
 _RESUMABLE = frozenset({"interrupted", "budget"})
 
 
@@ -128,10 +129,15 @@ class Batch:
         """Until no lane has a row; a lane of its own for suspects while there are any."""
         tasks = {asyncio.create_task(lane.work()) for lane in self._lanes}
         noticed = asyncio.create_task(queue.suspected.wait())
+        # A lane that waits for a host to come up hears nothing else.
+        interrupted = asyncio.create_task(self._brake.interrupted.wait())
         alone: asyncio.Task[None] | None = None
         try:
             while tasks:
-                done, _ = await asyncio.wait({*tasks, noticed}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait({*tasks, noticed, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+                if interrupted in done:
+                    await asyncio.wait(tasks, timeout=_LAST_MOMENT_S)
+                    return
                 for task in done & tasks:
                     task.result()
                 tasks -= done
@@ -143,9 +149,9 @@ class Batch:
                     alone = asyncio.create_task(self._lane_for_suspects(suspects).work())
                     tasks.add(alone)
         finally:
-            for task in (*tasks, noticed):
+            for task in (*tasks, noticed, interrupted):
                 task.cancel()
-            await asyncio.gather(*tasks, noticed, return_exceptions=True)
+            await asyncio.gather(*tasks, noticed, interrupted, return_exceptions=True)
 
     def _lane_for_suspects(self, supply: SuspectSupply) -> Lane:
         lane = Lane(supply, self, slot="alone", row_timeout_s=self._job.row_timeout_s, alone=True)

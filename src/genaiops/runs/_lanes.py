@@ -7,6 +7,7 @@ that kills is found and takes no other with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from time import monotonic
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ _CHUNK = 32
 _LARGE_ROW = 1 << 16
 # Beyond a row's own time: how long a host may be silent while rows are in it.
 _SILENCE_S = 10.0
+_LAST_MOMENT_S = 0.3
 _MAX_DEATHS = 5
 
 
@@ -134,10 +136,10 @@ class Lane:
             self._fill(plan, limit if self._alone or plan.row_bytes > _LARGE_ROW else limit + _AHEAD)
             if not self._in_flight:
                 return
-            outcomes = await self._next(plan)
+            hangs = self._finish(await self._next(plan))
             if self._supply.stop is not None and not await self._slow_down(plan, self._supply.stop):
                 return
-            if self._finish(outcomes):
+            if hangs:
                 # A thread hangs in there. What is in flight may finish while rows go to another host.
                 await self._leave_behind(plan)
                 return
@@ -151,7 +153,7 @@ class Lane:
     def _fill(self, plan: PlanHandle, window: int) -> None:
         """Hand over rows, many at a time: a message costs more than a row in it."""
         room = window - len(self._in_flight)
-        while room >= min(_CHUNK, window) and (rows := self._take(min(room, _CHUNK))):
+        while room >= min(_CHUNK, max(1, window // 4)) and (rows := self._take(min(room, _CHUNK))):
             plan.send_rows(rows)
             room -= len(rows)
 
@@ -174,13 +176,22 @@ class Lane:
     async def _slow_down(self, plan: PlanHandle, stop: Stop) -> bool:
         """Wait for rows that have begun, if the reason to stop lets them finish; False when it does not."""
         if not stop.drain:
-            self._in_flight.clear()
+            await self._take_what_is_finished(plan)
             return False
         if not self._is_held:
             self._is_held = True
             for row in await plan.hold():
                 self._in_flight.pop(row, None)
         return True
+
+    async def _take_what_is_finished(self, plan: PlanHandle) -> None:
+        """Rows that finished a moment ago may still be in the host or in the pipe; they are paid for."""
+        with contextlib.suppress(TimeoutError, HostError):
+            async with asyncio.timeout(_LAST_MOMENT_S):
+                await plan.hold()
+        while not plan.inbox.empty() and (outcomes := plan.inbox.get_nowait()) is not None:
+            self._finish(outcomes)
+        self._in_flight.clear()
 
     def _finish(self, outcomes: Outcomes) -> bool:
         """Record rows; True when one of them left a thread behind that hangs."""
