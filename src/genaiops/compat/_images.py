@@ -26,7 +26,8 @@ def images_as_files(value: Any, folder: Path) -> Any:
         from genaiops.prompts import absolute_image_paths, image_to_json
 
         folder.mkdir(parents=True, exist_ok=True)
-        return absolute_image_paths(image_to_json(image, folder=folder, message_format=form), folder, message_format=form)
+        written = image_to_json(image, folder=folder, message_format=form)
+        return absolute_image_paths(written, folder, message_format=form)
 
     return _replaced(value, write)
 
