@@ -1,6 +1,6 @@
 """Writes docs/reference/commands.md from the commands themselves, so that no option is forgotten.
 
-    python docs/write_commands.py
+python docs/write_commands.py
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from genaiops.cli._app import app
 PAGE = Path(__file__).parent / "reference" / "commands.md"
 HEAD = """# Commands
 
-Written by `python docs/write_commands.py` from the commands themselves. Every command has `--help` with an example; where
-there is `--json`, one JSON object goes to standard output and everything else to standard error. What the exit codes mean:
-[exit codes](exit-codes.md). `genaiops --debug COMMAND …` shows where an error comes from.
+Written by `python docs/write_commands.py` from the commands themselves. Every command has `--help` with an example;
+where there is `--json`, one JSON object goes to standard output and everything else to standard error. What the exit
+codes mean: [exit codes](exit-codes.md). `genaiops --debug COMMAND …` shows where an error comes from.
 
 The commands below `genaiops pf` are described in [prompt flow's commands](pf-commands.md).
 """
