@@ -206,9 +206,9 @@ class Engine:
         if asked.source == "simulated":
             return self._simulated
         if self._live is None:
-            if "openai" not in sys.modules:
-                # Most of a second of work, once: other rows go on meanwhile, and no call's time includes it.
-                await asyncio.to_thread(import_module, "openai")
+            # Most of a second of work, once: other rows go on meanwhile, and no call's time includes it. Asked for even
+            # when `sys.modules` has it: another thread may be in the middle of importing it.
+            await asyncio.to_thread(import_module, "openai")
             self._live = self._live or OpenAIWire()
         return self._live
 

@@ -158,7 +158,7 @@ class Models:
             self._note(span, reply)
             return reply
 
-    async def stream(
+    def stream(
         self,
         connection: Connection,
         body: Mapping[str, Any],
@@ -174,8 +174,13 @@ class Models:
             ModelCallError: It failed for good, or the stream broke off.
         """
         asked = Asked(connection, api, {**body, "stream": True}, timeout_s, extra_headers)
-        asks_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        span = self._span(asked)
+        # Begun here and not with the first chunk: whoever reads the stream may do so outside of the row's spans.
+        return self._watched_stream(asked, repeat, self._span(asked))
+
+    async def _watched_stream(
+        self, asked: Asked, repeat: int | None, span: Span
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        asks_usage = bool((asked.body.get("stream_options") or {}).get("include_usage"))
         error: BaseException | None = None
         try:
             async with aclosing(self._stream(asked, repeat)) as chunks:

@@ -16,12 +16,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import GenaiopsError
 from genaiops.host._pipe import ParentPipe, take_pipes
-from genaiops.host._workspace import Workspace, refusal
+from genaiops.host._workspace import Workspace, may_call_models, refusal
 
 if TYPE_CHECKING:
     from genaiops.flows import Plan
@@ -77,6 +78,9 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     workspace = Workspace(hello)
     request = hello["request"]
     flow = workspace.load(request)
+    if may_call_models(flow):
+        # A second of importing that the first client would wait for otherwise; readiness does not.
+        threading.Thread(target=import_module, args=("openai",), daemon=True).start()
     plan: Plan = await open_plan(
         flow,
         workspace.services(flow, request),
