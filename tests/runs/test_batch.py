@@ -388,3 +388,23 @@ def test_connections_that_lack_values_are_all_named_before_anything_starts(
     assert caught.value.exit_code == ConnectionSettingsError.exit_code
     assert "CHAT_API_KEY" in str(caught.value)
     assert "OTHER_API_KEY" in str(caught.value)
+
+
+def test_images_of_rows_come_from_the_datas_folder_and_from_nowhere_else(
+    make_flow: FlowMaker, tmp_path: Path, run: Run
+) -> None:
+    flow = make_flow("@tool\ndef work(x) -> int:\n    return len(x)\n", inputs="x: {type: image}")
+    folder = tmp_path / "somewhere" / "else"
+    folder.mkdir(parents=True)
+    image = b"\x89PNG\r\n\x1a\n" + b"0" * 20
+    (folder / "cat.png").write_bytes(image)
+    (tmp_path / "private.png").write_bytes(image)
+    rows = ["cat.png", {"data:image/png;path": "cat.png"}, {"data:image/png;path": "../../private.png"}]
+    (folder / "rows.jsonl").write_text("".join(json.dumps({"x": row}) + "\n" for row in rows))
+
+    record = run(flow, folder / "rows.jsonl")
+
+    assert outputs(record) == {0: len(image), 1: len(image)}
+    assert kinds(record) == {2: "InvalidImageInput"}
+    saved = next(record.outcomes())["inputs"]["x"]["data:image/png;path"]
+    assert (record.path / "images" / saved).read_bytes() == image

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def make_run_id(flow_name: str, variant: str | None, now: datetime) -> str:
     >>> make_run_id("web", None, datetime(2026, 1, 2, 3, 4, 5))[:-6]
     'web_20260102_030405_'
     """
-    words = [flow_name, *([variant] if variant else []), now.strftime("%Y%m%d_%H%M%S"), secrets.token_hex(3)]
+    words = [flow_name, *([variant] if variant else []), now.strftime("%Y%m%d_%H%M%S"), os.urandom(3).hex()]
     return clean_name("_".join(words))
 
 
