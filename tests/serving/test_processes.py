@@ -79,12 +79,14 @@ def test_sigterm_ends_an_open_stream_with_a_last_event_and_the_process_within_it
 def test_flow_code_that_never_returns_cannot_outlive_the_grace_period(tmp_path: Path) -> None:
     code = "import time\n\nasync def hang(text: str) -> str:\n    time.sleep(3600)\n    return text\n"
     folder = write_flow(tmp_path / "hang", flow__flex__yaml="entry: hanging:hang\n", hanging__py=code)
-    with serving(folder, "--drain-delay", "0.1", "--grace", "2") as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n{"text": "x"}')
-            time.sleep(0.5)
-            started = time.monotonic()
-            code_of_exit = server.stop()
+    with (
+        serving(folder, "--drain-delay", "0.1", "--grace", "2") as server,
+        socket.create_connection(("127.0.0.1", server.port)) as client,
+    ):
+        client.sendall(b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n{"text": "x"}')
+        time.sleep(0.5)
+        started = time.monotonic()
+        code_of_exit = server.stop()
 
     assert (code_of_exit, time.monotonic() - started < 2.8) == (0, True)
 
