@@ -54,9 +54,7 @@ def host_python(request: FlowRequest, source: FlowSource, settings: Settings) ->
     if file is None:
         return [sys.executable], {}
     wanted = read_requirements(file)
-    wanted += unmet(
-        [text for text in brought_along(source.folder, file) if _name_of(text) not in map(_name_of, wanted)]
-    )
+    wanted += [text for text in brought_along(source.folder, file) if _name_of(text) not in map(_name_of, wanted)]
     missing = unmet(wanted)
     if not missing:
         return [sys.executable], {}
