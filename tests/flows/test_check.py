@@ -54,6 +54,15 @@ def place(finding: Finding) -> tuple[str, int | None]:
     return Path(finding.file).name, finding.line
 
 
+def test_an_output_of_the_flow_that_reads_another_section_is_a_doubt(tmp_path: Path) -> None:
+    folder = write(tmp_path, flow_dag_yaml=GRAPH.replace("${shout.output}", "${shout.outputs.answer}"))
+
+    (found,) = check_flow(folder)
+
+    assert (found.severity, found.code, found.line) == ("warning", "section-ignored", 4)
+    assert "${shout.output.answer}" in found.message
+
+
 def test_a_sound_flow_has_no_findings(tmp_path: Path) -> None:
     assert check_flow(write(tmp_path, flow_dag_yaml=GRAPH)) == []
 

@@ -125,6 +125,18 @@ def test_nodes_without_references_are_never_bypassed_and_bypass_cascades(write_f
     }  # fmt: skip
 
 
+def test_an_output_of_the_flow_is_read_whatever_its_section_is_called(write_flow: Write, run: Run) -> None:
+    folder = write_flow(
+        {
+            "flow.dag.yaml": "outputs: {a: {reference: '${b.outputs.x}'}, all: {reference: '${b.result}'}}\nnodes:\n"
+            + node("b", path="b.py"),
+            "b.py": tool("def run():\n    return {'x': 1}"),
+        }
+    )
+
+    assert run(folder).outputs == {"a": 1, "all": {"x": 1}}
+
+
 def test_true_equals_one_in_a_condition(write_flow: Write, run: Run) -> None:
     text = "inputs: {x: {type: bool}}\nnodes:\n" + node("n", extra="  activate: {when: '${inputs.x}', is: 1}\n")
 

@@ -55,6 +55,20 @@ def test_a_file_without_front_matter_is_refused(tmp_path: Path, text: str) -> No
         read_prompty(write(tmp_path, text), environ={})
 
 
+def test_a_file_that_is_indented_as_a_whole_loads(tmp_path: Path) -> None:
+    prompty = read_prompty(
+        write(tmp_path, " ---\n  name: x\n  description: |\n    a\n  ---\n  user:\n  hi\n"), environ={}
+    )
+
+    assert (prompty.name, prompty.template) == ("x", "  user:\n  hi\n")
+
+
+def test_an_indented_line_of_dashes_is_text_of_the_front_matter(tmp_path: Path) -> None:
+    prompty = read_prompty(write(tmp_path, "---\ndescription: |\n  a\n  ---\n  b\n---\nuser:\nhi\n"), environ={})
+
+    assert prompty.data["description"] == "a\n---\nb\n"
+
+
 def test_broken_yaml_names_the_line_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(FlowDefinitionError) as caught:
         read_prompty(write(tmp_path, "---\nname: x\nname: y\n---\n"), environ={})

@@ -10,6 +10,7 @@ from genaiops.errors import suggest
 from genaiops.flows._check_report import Report
 from genaiops.flows._check_templates import near
 from genaiops.flows._check_values import VALUE_TYPES, misfit
+from genaiops.flows._graph import section_of_output
 from genaiops.flows._references import Reference, parse_reference
 from genaiops.flows._yaml import Place, YamlDocument
 
@@ -488,9 +489,5 @@ def _check_outputs(flow: Mapping[str, Any], bodies: list[Body], document: YamlDo
                 **where,
             )
         elif reference.section != "output":
-            report.error(
-                "UnsupportedReference",
-                f"The output {name!r} reads {reference.name}.{reference.section}; only its output can be read.",
-                hint=_hint_for_section(reference),
-                **where,
-            )
+            found = section_of_output(name, reference, file=str(document.path), line=line)
+            report.warning(found.code, found.message, **where)

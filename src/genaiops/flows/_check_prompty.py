@@ -16,8 +16,6 @@ from genaiops.flows._check_templates import check_roles, check_template, near
 from genaiops.flows._check_values import VALUE_TYPES, misfit
 from genaiops.flows._yaml import YamlDocument, parse_yaml
 
-_OPENING = re.compile(r"\A\s*-{3,}[ \t]*\r?\n")
-_CLOSING = re.compile(r"(?m)^-{3,}[ \t]*\r?$\n?")
 _MODEL_KEYS = ("api", "configuration", "parameters", "response")
 _V2_KEYS = ("id", "provider", "apiType", "connection", "options")
 # As compared: lower case, without `_` and `-`.
@@ -36,30 +34,20 @@ class PromptyText:
 
 def split_prompty(path: Path, report: Report) -> PromptyText | None:
     """Take a prompty apart; what makes that impossible is reported."""
+    from genaiops.prompts import split_prompty as split_text
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         report.error("UserErrorException", f"The file is not UTF-8 text: {error}.", file=path)
         return None
-    opening = _OPENING.match(text)
-    closing = _CLOSING.search(text, opening.end()) if opening else None
-    if opening is None or closing is None:
-        found = "it does not start with a line '---'" if opening is None else "no line '---' closes the front matter"
-        report.error(
-            "UserErrorException",
-            f"This is not a prompty: {found}.",
-            file=path,
-            line=1,
-            hint="Begin with '---', then the settings, then '---', then the template.",
-        )
-        return None
-    first_line = text.count("\n", 0, opening.end()) + 1
     try:
-        front = parse_yaml(text[opening.end() : closing.start()], path, first_line=first_line)
+        split = split_text(text, path)
+        front = parse_yaml(split.front, path, first_line=split.front_line)
     except GenaiopsError as error:
         report.raised(error, file=path)
         return None
-    return PromptyText(front, text[closing.end() :], text.count("\n", 0, closing.end()) + 1)
+    return PromptyText(front, split.body, split.body_line)
 
 
 def is_second_dialect(front: Mapping[str, Any]) -> bool:

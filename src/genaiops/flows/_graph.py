@@ -214,8 +214,6 @@ def check_outputs(
                     kind="OutputReferenceNotFound",
                 )
             )
-        elif reference.kind == "node" and reference.section != "output":
-            report(unsupported_section(reference, file=file, line=output.line))
         elif reference.kind == "node" and by_name[reference.name].aggregation:
             warnings.append(
                 Finding(
@@ -228,5 +226,19 @@ def check_outputs(
                 )
             )
             continue
+        elif reference.kind == "node" and reference.section != "output":
+            warnings.append(section_of_output(name, reference, file=file, line=output.line))
         kept[name] = output
     return kept, warnings
+
+
+def section_of_output(name: str, reference: Reference, *, file: str, line: int | None) -> Finding:
+    """For outputs of the flow prompt flow never looks at the word `output`; flows that say `outputs` are in use."""
+    return Finding(
+        severity="warning",
+        code="section-ignored",
+        message=f"The output {name!r} reads {reference}; it is taken as"
+        f" ${{{reference.name}.output{'.' + reference.path if reference.path else ''}}}.",
+        file=file,
+        line=line,
+    )

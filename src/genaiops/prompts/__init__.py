@@ -29,7 +29,7 @@ from genaiops.prompts._model_configuration import (
 )
 from genaiops.prompts._package_tools import PACKAGE_TOOLS, package_tools, retired_tool_hint
 from genaiops.prompts._prompty import AsyncFlow, AsyncPrompty, Flow, Prompty, load_prompty, set_flow_loader
-from genaiops.prompts._prompty_file import PromptyFile, read_prompty
+from genaiops.prompts._prompty_file import PromptyFile, read_prompty, split_prompty
 from genaiops.prompts._prompty_v2 import translate as translate_prompty
 from genaiops.prompts._render import render, template_variables
 from genaiops.prompts._replies import reply_value
@@ -93,6 +93,7 @@ __all__ = [
     "retired_tool_hint",
     "set_default_services",
     "set_flow_loader",
+    "split_prompty",
     "template_variables",
     "translate_prompty",
     "use_services",

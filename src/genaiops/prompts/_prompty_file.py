@@ -13,6 +13,7 @@ from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.prompts._value_references import References, read_yaml
 
 _FENCE = re.compile(r"^-{3,}[ \t]*$\n?", re.MULTILINE)
+_INDENTED_FENCE = re.compile(r"^[ \t]*-{3,}[ \t]*$\n?", re.MULTILINE)
 _LOOSE_FENCE = re.compile(r"-{3,}\n")
 _APIS = ("chat", "completion")
 
@@ -75,8 +76,10 @@ def split_prompty(text: str, path: Path) -> Split:
     Raises:
         FlowDefinitionError: There are no two such lines.
     """
-    opening = _FENCE.search(text)
-    closing = _FENCE.search(text, opening.end()) if opening else None
+    opening = _INDENTED_FENCE.search(text)
+    # A whole file that is indented is indented at its closing line too; else an indented line is text of the YAML.
+    fence = _INDENTED_FENCE if opening is not None and opening[0][0] in " \t" else _FENCE
+    closing = fence.search(text, opening.end()) if opening else None
     if opening is None or closing is None:
         missing = "no line '---' opens" if opening is None else "no line '---' closes"
         raise FlowDefinitionError(
