@@ -5,19 +5,21 @@ The packages of prompt flow are left out, because this package stands in for the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import logging
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genaiops import errors
-from genaiops.errors import SettingsError
+from genaiops.errors import Interrupted, SettingsError
 from genaiops.runs._brought_along import brought_along
 from genaiops.runs._lock import FolderLock
 from genaiops.runs._spec import FlowRequest
@@ -127,24 +129,34 @@ def build_environment(
     run = run or _run
     folder = state_folder(settings, "environments") / environment_key(requirements)
     python = _python_of(folder)
-    if (folder / _READY).is_file():
+    if _is_current(folder):
         return python
     lock = FolderLock(folder.with_suffix(".lock"), what=f"The environment for {file}")
     with _waiting(lock):
         if not (folder / _READY).is_file():
+            _log.warning(
+                "building an environment for %s (once, this may take minutes): %s", file, ", ".join(requirements)
+            )
             shutil.rmtree(folder, ignore_errors=True)
             _build(folder, requirements, file, run)
-            (folder / _READY).write_text(json.dumps(list(requirements)), encoding="utf-8")
+        elif not _is_current(folder):
+            _copy_package(str(python), run, file)
+        (folder / _READY).write_text(_package_digest(), encoding="utf-8")
     return python
 
 
+def _is_current(folder: Path) -> bool:
+    """Whether an environment is ready and holds this version of our own files."""
+    ready = folder / _READY
+    return ready.is_file() and ready.read_text(encoding="utf-8") == _package_digest()
+
+
 def environment_key(requirements: Sequence[str]) -> str:
-    """Equal for equal requirements, interpreters and versions of this package."""
+    """Equal for equal requirements and interpreters; our own files are copied anew when they change."""
     parts = [
         sys.version,
         sys.prefix,
         RUNTIME_LIST.read_text(encoding="utf-8"),
-        _package_digest(),
         *sorted(requirements),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
@@ -188,6 +200,7 @@ def _copy_package(python: str, run: Callable[[list[str]], subprocess.CompletedPr
     _must(found, file)
     source = Path(errors.__file__).parent
     target = Path(found.stdout.strip()) / source.name
+    shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
 
 
@@ -210,7 +223,27 @@ def _uv() -> list[str]:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+    """Run an installer; Ctrl-C and SIGTERM end it at once, although the event loop waits for it."""
+    with _interruptible():
+        return subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """While in here, a signal to stop raises `Interrupted`. Only the main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise Interrupted("Stopped while an environment was built; nothing of the run has been started.")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _must(done: subprocess.CompletedProcess[str], file: Path) -> None:
