@@ -241,8 +241,15 @@ class Batch:
         """What `work` gives; None when a person stops everything first."""
         task = asyncio.create_task(work)
         stopped = asyncio.create_task(self._brake.interrupted.wait())
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # Another run of the same command has failed; nobody will look at this one's end.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        finally:
+            stopped.cancel()
         if task.done():
             return task.result()
         task.cancel()
