@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from genaiops.cli._flow_options import chosen_variants, mapping_or_file
 from genaiops.cli._output import echo_json, note
 from genaiops.cli._session import open_settings
+from genaiops.cli._surroundings import open_store
 
 if TYPE_CHECKING:
     from genaiops.packaging import BuildSpec, BuiltImage
@@ -58,7 +60,7 @@ def build(
     settings = open_settings(folders=[source if source.is_dir() else source.parent])
     spec = _spec(source, settings, env_name, base, tag, variant, mapping_or_file(init, option="--init"))
     built = build_image(spec, output, on_step=lambda step: note(f"  {step}"))
-    proof = _prove(built, tag) if test else "not tested: --no-test"
+    proof = _prove(built, tag, settings) if test else "not tested: --no-test"
     if as_json:
         echo_json({"schema_version": 1, **built.to_json(), "tested": proof})
     else:
@@ -84,6 +86,7 @@ def _spec(
         "tag": tag,
         "base": base or settings.environ.get("GENAIOPS_BASE_IMAGE") or THIS_PYTHON,
         "sample_request": sample if sample.is_file() else None,
+        "secrets": open_store(settings, folder).secrets(),
     }
     chosen = chosen_variants(variant)
     if (folder / "experiment.yaml").is_file() or (folder / "experiment.yml").is_file():
@@ -92,20 +95,30 @@ def _spec(
         return BuildSpec(
             flow=load_flow(experiment.flow, variant=chosen),
             name=experiment.name,
-            init={key: value for key, value in values.items() if not _SECRET.search(key)} or None,
-            variables=_without_secrets(experiment.environment_variables),
+            init=_without_secrets(values) or None,
+            variables=_names_of_secrets(experiment.environment_variables),
             **common,
         )
     flow = load_flow(source, variant=chosen)
-    return BuildSpec(flow=flow, name=flow.name, init=init or None, **common)
+    return BuildSpec(flow=flow, name=flow.name, init=_without_secrets(init) or None, **common)
 
 
-def _without_secrets(variables: Any) -> dict[str, str]:
+def _without_secrets(values: Any) -> Any:
+    """Init values without those whose names sound secret, at any depth."""
+    if isinstance(values, Mapping):
+        kept = {
+            key: value for key, value in values.items() if not (_SECRET.search(str(key)) and isinstance(value, str))
+        }
+        return {key: _without_secrets(value) for key, value in kept.items()}
+    return [_without_secrets(value) for value in values] if isinstance(values, list) else values
+
+
+def _names_of_secrets(variables: Any) -> dict[str, str]:
     """Declared variables; one whose name sounds secret comes along as a name without its value."""
     return {name: "" if _SECRET.search(name) else str(value) for name, value in variables.items()}
 
 
-def _prove(built: BuiltImage, tag: str) -> str:
+def _prove(built: BuiltImage, tag: str, settings: Settings) -> str:
     from genaiops.packaging import find_engine, run_and_test
 
     engine = find_engine()
@@ -113,7 +126,20 @@ def _prove(built: BuiltImage, tag: str) -> str:
         return "not tested: no container engine (docker or podman) answers here"
     if not (built.layout / "docker" / "app" / "sample-request.json").is_file():
         return "not tested: the use case has no sample-request.json"
-    return run_and_test(engine, built, tag)
+    variables = _variables_of(built, settings)
+    unset = [name for name in built.package.required if name not in variables]
+    missing = open_store(settings, built.layout).missing(built.package.connections)
+    if unset or missing:
+        listed = ", ".join([*map(str, missing), *unset])
+        return f"not tested: not set here: {listed}"
+    return run_and_test(engine, built, tag, environ=settings.environ, variables=variables)
+
+
+def _variables_of(built: BuiltImage, settings: Settings) -> list[str]:
+    """The variables set here that say something about the package's connections, or that it reads."""
+    prefixes = tuple(f"{re.sub(r'[^A-Z0-9]', '_', name.upper())}_" for name in built.package.connections)
+    names = {*built.package.required, *built.package.variables}
+    return [name for name in settings.environ if name in names or (prefixes and name.startswith(prefixes))]
 
 
 def _show(built: BuiltImage, proof: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import genaiops
+from genaiops.errors import InputError
 from genaiops.flows import Flow
 from genaiops.packaging._base import THIS_PYTHON, load_base, this_architecture
 from genaiops.packaging._dockerfile import HEALTH_SCRIPT, dockerfile
@@ -31,6 +32,7 @@ from genaiops.packaging._requirements import (
 from genaiops.packaging._sbom import bill_of_materials
 
 SITE = "app/lib"
+_SHORTEST_SECRET = 6
 SBOM = "sbom.cdx.json"
 Progress = Callable[[str], None]
 
@@ -48,6 +50,7 @@ class BuildSpec:
         variables: Declared variables; empty values are required where it runs.
         sample_request: A request that the served flow must answer.
         labels: More labels.
+        secrets: Values that must be in no layer; a file that holds one is refused.
     """
 
     flow: Flow
@@ -58,6 +61,7 @@ class BuildSpec:
     variables: Mapping[str, str] | None = None
     sample_request: Path | None = None
     labels: Mapping[str, str] | None = None
+    secrets: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +129,7 @@ def build_image(spec: BuildSpec, output: Path, *, on_step: Progress = lambda _: 
         package = _describe(spec, installed)
         on_step("layers")
         app = _app_files(package, installed, base)
+        _refuse_secrets(app, spec.secrets)
         layers = _write_layers(layout, installed, app, Path(scratch), base)
         config = _image_config(package, base, spec)
         descriptor = layout.write_image(base, layers, config, reference=spec.tag)
@@ -165,6 +170,25 @@ def _app_files(package: Package, installed: Installed, base: BaseImage) -> list[
         Entry("app/requirements.lock", lock.encode("utf-8")),
         Entry(f"app/{SBOM}", bill_of_materials(package, installed.folder, base).encode("utf-8")),
     ]
+
+
+def _refuse_secrets(app: list[Entry], secrets: Sequence[str]) -> None:
+    """A secret in an image can be read by whoever pulls it, for ever.
+
+    Raises:
+        InputError: A file holds one; all such files are named, the secret is not.
+    """
+    wanted = [secret.encode("utf-8") for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    found = []
+    for entry in app:
+        content = entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes()
+        if any(secret in content for secret in wanted):
+            found.append(entry.path.removeprefix("app/"))
+    if found:
+        raise InputError(
+            f"The image is not built; a secret stands in: {', '.join(found)}.",
+            hint="Write ${NAME} in its place and set the variable where the image runs.",
+        )
 
 
 def _write_layers(

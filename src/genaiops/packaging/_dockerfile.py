@@ -12,13 +12,19 @@ HEALTH_SCRIPT = (
 
 def dockerfile(package: Package, base: BaseImage, *, labels: dict[str, str]) -> str:
     """The Dockerfile that stands beside the tree `app/`."""
-    python = base.python
-    image = base.name if "@sha256:" in base.name else "scratch  # replace: the base was " + base.name
+    if "@sha256:" in base.name:
+        python, source = base.python, f"FROM {base.name}"
+    else:
+        python = "python3"
+        source = (
+            f"# The base was {base.name}, which no registry has: any image with Python {base.python_version} does.\n"
+            f"ARG BASE=docker.io/library/python:{base.python_version}-slim\nFROM ${{BASE}}"
+        )
     label_lines = " \\\n      ".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
     needed = ", ".join([*package.connections]) or "none"
     return f"""# {package.name}: an image that serves the flow on port 8080.
 # Connections that must be given where it runs (as environment variables): {needed}
-FROM {image}
+{source}
 LABEL {label_lines}
 COPY app/ /app/
 ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 GENAIOPS_HOME=/tmp/genaiops

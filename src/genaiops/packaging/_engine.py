@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from genaiops.errors import GenaiopsError
 from genaiops.packaging._build import BuiltImage
+from genaiops.packaging._layout import Layout
 
 _ANSWERS_S = 10
 _TIMEOUT_S = 120
@@ -32,8 +37,17 @@ def find_engine() -> str | None:
     return None
 
 
-def run_and_test(engine: str, built: BuiltImage, tag: str) -> str:
-    """Build the Dockerfile, start it with a read-only root, send the sample request.
+def run_and_test(
+    engine: str, built: BuiltImage, tag: str, *, environ: Mapping[str, str], variables: Sequence[str] = ()
+) -> str:
+    """Load the very image that was built, start it with a read-only root, send the sample request.
+
+    Args:
+        engine: The program.
+        built: The image.
+        tag: Its reference name.
+        environ: The surroundings of the engine.
+        variables: Names in `environ` that the image needs; values never stand on a command line.
 
     Returns:
         What was proved.
@@ -41,15 +55,24 @@ def run_and_test(engine: str, built: BuiltImage, tag: str) -> str:
     Raises:
         GenaiopsError: It does not start, or the answer is not 200; its last words are in the message.
     """
-    name = f"{built.package.name}:{tag}".lower().replace(" ", "-")
-    _engine(engine, "build", "--tag", name, str(built.layout / "docker"))
+    name = "localhost/" + re.sub(r"[^a-z0-9._-]+", "-", built.package.name.lower()).strip("-._") + f":{tag}"
+    with tempfile.TemporaryDirectory(prefix="genaiops-image-") as scratch:
+        archive = Path(scratch) / "image.tar"
+        with archive.open("wb") as file:
+            Layout(built.layout).write_archive(file, name=name)
+        _engine(engine, "load", "--input", str(archive))
+    given = [word for variable in sorted(variables) for word in ("--env", variable)]
     container = _engine(
         engine, "run", "--detach", "--read-only", "--cap-drop=all", "--security-opt", "no-new-privileges",
-        "--tmpfs", "/tmp", "--publish", "127.0.0.1::8080", name,
+        "--tmpfs", "/tmp", "--publish", "127.0.0.1::8080", *given, name, environ=environ,
     ).strip()  # fmt: skip
     try:
-        address = _engine(engine, "port", container, "8080").splitlines()[0].strip()
+        # An engine set to the host's network publishes nothing.
+        published = _engine(engine, "port", container).strip().splitlines()
+        address = published[0].rpartition(" ")[2] if published else "127.0.0.1:8080"
         answer = _ask(f"http://{address}", (built.layout / "docker" / "app" / "sample-request.json").read_bytes())
+        if _engine(engine, "inspect", "--format", "{{.State.Running}}", container).strip() != "true":
+            raise GenaiopsError("something else answered; the container has ended")
     except GenaiopsError as error:
         logs = subprocess.run([engine, "logs", container], capture_output=True, text=True, check=False)
         last = "\n".join((logs.stdout + logs.stderr).splitlines()[-_LAST_LINES:])
@@ -59,8 +82,11 @@ def run_and_test(engine: str, built: BuiltImage, tag: str) -> str:
     return f"answered the sample request with {answer}"
 
 
-def _engine(engine: str, *arguments: str) -> str:
-    result = subprocess.run([engine, *arguments], capture_output=True, text=True, check=False, timeout=900)
+def _engine(engine: str, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+    environment = dict(environ) if environ is not None else None
+    result = subprocess.run(
+        [engine, *arguments], capture_output=True, text=True, check=False, timeout=900, env=environment
+    )
     if result.returncode:
         last = "\n".join(result.stderr.strip().splitlines()[-_LAST_LINES:])
         raise GenaiopsError(f"{engine} {arguments[0]} failed:\n{last}")

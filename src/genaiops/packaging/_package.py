@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,8 +96,10 @@ def describe_package(
     """
     files = collect_files(flow.folder, prefix=f"{FLOW_FOLDER}/")
     if sample_request is not None:
-        sample = next(file for file in collect_files(sample_request.parent) if file.path == sample_request.name)
-        files.append(PackagedFile(SAMPLE_REQUEST, sample.source, 0o644, sample.size, sample.sha256))
+        content = sample_request.read_bytes()
+        files.append(
+            PackagedFile(SAMPLE_REQUEST, sample_request, 0o644, len(content), hashlib.sha256(content).hexdigest())
+        )
     survey = survey_flow(flow.path, every_variant=False)
     values = dict(variables or {})
     try:
@@ -151,8 +154,6 @@ def _flow_file(flow: Flow) -> str:
 
 
 def _choices_as_file(choices: str) -> PackagedFile:
-    import hashlib
-
     content = choices.encode("utf-8")
     return PackagedFile("\0choices", Path(), 0, len(content), hashlib.sha256(content).hexdigest())
 

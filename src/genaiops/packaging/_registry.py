@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from genaiops.errors import GenaiopsError, InputError
 from genaiops.packaging._layout import (
@@ -105,10 +106,10 @@ class _Registry:
 
     def _request(self, url: str) -> bytes:
         accept = ", ".join((MANIFEST_TYPE, INDEX_TYPE, DOCKER_MANIFEST_TYPE, DOCKER_INDEX_TYPE, "*/*"))
-        headers = {"Accept": accept}
+        request = urllib.request.Request(url, headers={"Accept": accept})
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(url, headers=headers)
+            # Registries send on to a store of theirs, which refuses, and should never see, the token.
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:
             content: bytes = reply.read()
         return content
@@ -116,7 +117,8 @@ class _Registry:
     def _sign_in(self, challenge: str) -> str:
         fields: Mapping[str, str] = dict(_CHALLENGE.findall(challenge))
         realm = fields.get("realm", "")
-        if not realm.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        parts = urlsplit(realm)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
             raise GenaiopsError(f"The registry {self._base} asks for a sign-in of an unknown kind.")
         query = f"?service={fields.get('service', '')}&scope=repository:{self._name}:pull"
         data: dict[str, Any] = json.loads(self._request(realm + query))
