@@ -137,12 +137,21 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return {name: value for name, value, _ in _parse_dotenv(path)}
 
 
+def parse_dotenv(text: str, path: Path) -> dict[str, str]:
+    """`read_dotenv` for text that is already read; `path` is what errors name."""
+    return {name: value for name, value, _ in _assignments(text, path)}
+
+
 def _parse_dotenv(path: Path) -> list[tuple[str, str, int]]:
-    """Name, value and line of each assignment."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(f"The file is not UTF-8 text ({error.reason} at byte {error.start}).", file=path) from error
+    return _assignments(text, path)
+
+
+def _assignments(text: str, path: Path) -> list[tuple[str, str, int]]:
+    """Name, value and line of each assignment."""
     found: list[tuple[str, str, int]] = []
     position = 0
     while position < len(text):

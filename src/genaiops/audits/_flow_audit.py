@@ -30,8 +30,8 @@ _HOURS = {"fill in": 0.1, "mistake": 0.5, "import": 0.5, "tool": 4.0, "unsupport
 # How packages are called when they are imported, where it differs from how they are installed.
 _INSTALLED_AS = {"bs4": "beautifulsoup4", "yaml": "pyyaml", "dotenv": "python-dotenv", "PIL": "pillow",
                  "sklearn": "scikit-learn", "cv2": "opencv-python", "fitz": "pymupdf"}  # fmt: skip
-# Packages that come with genaiops itself.
-_WITH_US = frozenset({"genaiops", "openai", "jinja2", "numpy", "aiohttp", "httpx"})
+# Packages that come with genaiops itself, or have a stand-in there.
+_WITH_US = frozenset({"genaiops", "dotenv", "openai", "jinja2", "numpy", "aiohttp", "httpx"})
 
 
 @dataclass(frozen=True, slots=True)

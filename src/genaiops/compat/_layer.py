@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _MARK = "__genaiops_served__"
 _FRONT = ("promptflow",)
 # Served only when nothing of the name is installed: other people's packages, and parts of a shared namespace.
-_BEHIND = ("promptflow_vectordb", "azure", "promptflow.evals")
+_BEHIND = ("promptflow_vectordb", "azure", "dotenv", "promptflow.evals")
 _warned: set[str] = set()
 
 
@@ -73,8 +73,8 @@ class _ServedFinder:
             return None
         if fullname in SERVED:
             return ModuleSpec(fullname, _ServedLoader(), is_package=True)  # type: ignore[arg-type]
-        if fullname.partition(".")[0] == "azure":
-            return None  # Somebody else's package of this namespace: let Python say that it is missing.
+        if fullname.partition(".")[0] in ("azure", "dotenv"):
+            return None  # Somebody else's package: let Python say that it is missing.
         raise ServedModuleError(explain_import(fullname) or f"No module named {fullname!r}", name=None, path=None)
 
 

@@ -70,6 +70,8 @@ _TRACE = {
     "ThreadPoolExecutorWithContext": f"{_HERE}._trace:ThreadPoolExecutorWithContext",
 }
 _CONTEXT = {"OperationContext": f"{_HERE}._trace:OperationContext"}
+_HITS = {"SearchResultEntity": f"{_HERE}._vector_results:SearchResultEntity"}
+_DOTENV = {name: f"{_HERE}._dotenv:{name}" for name in ("dotenv_values", "find_dotenv", "get_key", "load_dotenv")}
 _TYPES = {name: f"{_FLOWS}:{name}" for name in ("AssistantDefinition", "FilePath", "PromptTemplate", "Secret")}
 _IMAGE = {name: f"{_PROMPTS}:{name}" for name in ("Image", "PFBytes", "Text")}
 _REGISTER = {
@@ -298,6 +300,11 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow_vectordb.connections": _VECTOR_CONNECTIONS,
     "promptflow_vectordb.connections.qdrant": {"QdrantConnection": _VECTOR_CONNECTIONS["QdrantConnection"]},
     "promptflow_vectordb.connections.weaviate": {"WeaviateConnection": _VECTOR_CONNECTIONS["WeaviateConnection"]},
+    "promptflow_vectordb.core": {},
+    "promptflow_vectordb.core.contracts": _HITS,
+    "promptflow_vectordb.core.contracts.results": _HITS,
+    "dotenv": _DOTENV,
+    "dotenv.main": _DOTENV,
     "azure": {},
     "azure.ai": {},
     "azure.ai.evaluation": {name: f"{_HERE}._evaluators_azure:{name}" for name in _JUDGED}
