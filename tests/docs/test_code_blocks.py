@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?P<language>\w+)(?P<options>[^\n]*)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
 RUN = ("sh", "python")
 
@@ -68,7 +69,7 @@ def test_every_link_to_a_file_of_the_project_leads_somewhere() -> None:
     links = [
         (page, target)
         for page in PAGES
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", CODE.sub("", page.read_text(encoding="utf-8")))
         if not target.startswith(("http://", "https://", "mailto:"))
     ]
 

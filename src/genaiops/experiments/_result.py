@@ -73,26 +73,10 @@ class ExperimentResult:
         return dict(self.data)
 
     def _repr_html_(self) -> str:
-        """A table of the metrics, for notebooks."""
-        from html import escape
+        """Tables and drawn intervals, for notebooks."""
+        from genaiops.experiments._display import result_to_html
 
-        rows = []
-        labels = {run["id"]: run["variant_label"] for run in self.runs}
-        for score in self.scores:
-            for name, figures in score["metrics"].items():
-                cells = (labels.get(score["run"], ""), score["dataset"], score["evaluator"], name, _figure(figures))
-                rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
-        head = "".join(f"<th>{name}</th>" for name in ("variant", "dataset", "evaluator", "metric", "value"))
-        return f"<p><b>{escape(self.id)}</b>: {escape(self.status)}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
-
-
-def _figure(figures: Mapping[str, Any]) -> str:
-    if figures.get("value") is None:
-        return "not measured"
-    value = f"{figures['value']:.4g}"
-    if figures.get("low") is None:
-        return value
-    return f"{value} [{figures['low']:.4g}, {figures['high']:.4g}]"
+        return result_to_html(self.data)
 
 
 def write_experiment(folder: Path, data: Mapping[str, Any]) -> ExperimentResult:
