@@ -32,6 +32,9 @@ _GATE_SAID_NO = 3
 @click.option("--plan", metavar="KIND", help="one-at-a-time, grid, sample:N or list.")
 @click.option("--set", "sets", multiple=True, metavar="NODE.INPUT=A,B", help="Vary an input of a node, or init.NAME.")
 @click.option("--search", type=click.IntRange(min=1), metavar="N", help="Search the space with N trials.")
+@click.option(
+    "--objective", "objectives", multiple=True, metavar="METRIC", help="Of a search: a metric, cost, latency, tokens."
+)
 @click.option("--seed", type=int, help="Of a sample or a search.")
 @click.option("--repeats", type=click.IntRange(min=1), help="Run every row so often.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows of each dataset.")
@@ -155,6 +158,7 @@ def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> Exp
         sets=tuple(options["sets"]),
         seed=options["seed"],
         search=options["search"],
+        objectives=tuple(options["objectives"]),
     )
     failed = options["max_failed"]
     return ExperimentRequest(

@@ -76,6 +76,7 @@ def echo_result(result: ExperimentResult, verdict: Verdict | None, reports: Sequ
     _echo_metrics(result)
     _echo_failures(result.runs)
     _echo_undecided(result.comparisons)
+    _echo_search(result.data.get("search"))
     _echo_regressions(result.data.get("regressions") or ())
     click.echo()
     click.echo(_sum_line(result))
@@ -185,6 +186,26 @@ def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:
                 price.append(seconds(certainty["duration_s"]))
             what = f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
             note(f"{what} cannot be told yet: about {', '.join(price)} would")
+
+
+def _echo_search(search: Mapping[str, Any] | None) -> None:
+    if not search:
+        return
+    trials = search["trials"]
+    stopped = sum(trial["state"] == "stopped early" for trial in trials)
+    early = f", {stopped} stopped early" if stopped else ""
+    end = " (nothing else was left to try)" if search.get("ended") == "everything was tried" else ""
+    click.echo()
+    click.echo(f"search: {len(trials)} trials{early}{end}, for {', '.join(search['objectives'])}")
+    for label in search["front"]:
+        values = next(trial["values"] for trial in trials if trial["label"] == label)
+        pairs = zip(search["objectives"], values, strict=True)
+        click.echo(f"  no trial beats {label}: {', '.join(f'{name} {value:.4g}' for name, value in pairs)}")
+    if search["best"]:
+        click.echo(f"  best: {search['best']}")
+    for name, labels in (search.get("tied") or {}).items():
+        if len(labels) > 1:
+            click.echo(f"  cannot be told apart in {name}: {', '.join(labels)}")
 
 
 def _echo_regressions(regressions: Iterable[Mapping[str, Any]]) -> None:

@@ -81,7 +81,12 @@ class Estimate:
 
 
 def estimate_plan(
-    spec: ExperimentSpec, tasks: Sequence[RunTask], counts: Mapping[Path, int], settings: Settings
+    spec: ExperimentSpec,
+    tasks: Sequence[RunTask],
+    counts: Mapping[Path, int],
+    settings: Settings,
+    *,
+    times: int = 1,
 ) -> Estimate:
     """Estimate without running anything.
 
@@ -90,6 +95,8 @@ def estimate_plan(
         tasks: Its runs.
         counts: Rows of each data file.
         settings: Where earlier experiments of the same name are, whose figures are the best guess.
+        times: Trials of a search, of which the runs are the first one. What trials share and what is stopped early is
+            not known before, so that the figures are the most it can take.
     """
     flows = _Flows(spec, settings)
     calls, shared, known = _application_calls(tasks, counts, flows)
@@ -101,13 +108,14 @@ def estimate_plan(
         per_row = _calls_per_row(flow) if flow is not None else 0
         scoring_known = scoring_known and per_row is not None
         scoring += (per_row or 0) * rows_of(evaluation.run, counts)
+    calls, scoring = calls * times, scoring * times
     total = calls + scoring
     earlier = _earlier(spec, settings)
     tokens, cost, duration, basis = _prices(earlier, tasks, flows, total)
     return Estimate(
-        runs=len(tasks),
-        evaluations=len(evaluations),
-        rows=sum(rows_of(task, counts) for task in tasks),
+        runs=len(tasks) * times,
+        evaluations=len(evaluations) * times,
+        rows=sum(rows_of(task, counts) for task in tasks) * times,
         model_calls=calls if known else None,
         evaluation_calls=scoring if scoring_known else None,
         shared_calls=shared,

@@ -104,7 +104,7 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
     request = _with_model_calls(request, spec)
     plan = plan_cells(spec, checked.flow, request.plan)
     if plan.kind == "search":
-        search_plan(spec, plan.of, 0, 0)  # is everything there that a search needs?
+        search_plan(spec, plan.of, 0)  # is everything there that a search needs?
     stamp = stamp or f"{datetime.now():%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
     tasks = run_tasks(spec, checked.flow, plan, request, settings, stamp=stamp)
     counts = {path: found.rows for path, found in checked.scans.items()}
@@ -116,7 +116,7 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
         flow=checked.flow,
         plan=plan,
         tasks=tuple(tasks),
-        estimate=estimate_plan(spec, tasks, counts, settings),
+        estimate=estimate_plan(spec, tasks, counts, settings, times=plan.of if plan.kind == "search" else 1),
         findings=checked.findings,
         counts=counts,
     )
@@ -306,6 +306,8 @@ class _Experiment:
         self._progress = Progress(on_event, self._total_rows())
         self._interrupted = False
         self._confirmed: list[dict[str, Any]] = []
+        self._later = 0  # runs that a search has not chosen yet
+        self._looked_at: list[RunRecord] = []  # first rows of a search's trials: they stand in no result, and cost
 
     def run(self) -> ExperimentResult:
         """Everything, and what came of it on disk."""
@@ -354,18 +356,33 @@ class _Experiment:
         """Cells chosen one after the other, each by what came of the ones before."""
         request, spec = self._request, self._spec
         rows = [count for path, count in self._prepared.counts.items() if any(d.path == path for d in spec.datasets)]
-        plan = search_plan(spec, self._prepared.plan.of, self._prepared.plan.seed or 0, min(rows, default=0))
+        trials = self._prepared.plan.of
+        limited = min([*rows, *([request.limit] if request.limit else [])], default=0)
+        # Where results are kept a second look costs only its new rows; elsewhere it would run all rows again.
+        shares = (0.25, 0.5) if request.keep and self._prepared.flow.kind == "graph" else (0.25,)
+        plan = search_plan(
+            spec,
+            trials,
+            self._prepared.plan.seed or 0,
+            limited,
+            objectives=request.plan.objectives,
+            shares=shares,
+        )
         maker = cell_maker(spec, self._prepared.flow, request.plan)
         first, self._tasks = self._tasks, []
+        tasks_of = {first[0].cell.label: first}
+        taken = {task.id for task in first}
 
         async def run_cell(cell: Cell, limit: int | None) -> tuple[list[Finished], list[RawEvaluation]] | None:
             if together.interrupted or self._budget.is_spent:
                 return None
-            if cell.label == first[0].cell.label:
-                tasks = first
-            else:
-                few = Plan(kind="list", cells=(cell,), of=1)
-                tasks = run_tasks(spec, self._prepared.flow, few, request, self._settings, stamp=self._prepared.stamp)
+            if cell.label not in tasks_of:
+                one = Plan(kind="list", cells=(cell,), of=1)
+                flow, stamp = self._prepared.flow, self._prepared.stamp
+                # Two labels may make one name: without the names that are taken a trial would find another's run.
+                tasks_of[cell.label] = run_tasks(spec, flow, one, request, self._settings, stamp=stamp, taken=taken)
+            tasks = tasks_of[cell.label]
+            self._later = max(0, trials - len(tasks_of)) * len(first)
             if limit is not None:
                 return await self._part([partial_task(task, limit) for task in tasks], together, evaluations)
             self._tasks += tasks
@@ -374,7 +391,7 @@ class _Experiment:
             ids = {item.record.id for item in done}
             return done, [raw for raw in self._raws if raw.run in ids]
 
-        return await search(plan, spec, maker, run_cell)
+        return await search(plan, spec, maker, run_cell, folder=self._folder)
 
     async def _part(
         self, tasks: Sequence[RunTask], together: RunTogether, evaluations: Evaluations
@@ -388,6 +405,7 @@ class _Experiment:
                 return None
             done.append(Finished(task, record))
             raws += await self.evaluate(task, record, evaluations)
+        self._looked_at += [*(item.record for item in done), *(raw.record for raw in raws if raw.record is not None)]
         return done, raws
 
     def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:
@@ -425,7 +443,7 @@ class _Experiment:
             return earlier
         if self._budget.is_spent:
             return None
-        spec = self._budget.limited(task.spec, left=len(self._tasks) - len(self._finished))
+        spec = self._budget.limited(task.spec, left=len(self._tasks) - len(self._finished) + self._later)
         record = await together.run(spec, earlier)
         if record is not None:
             self._budget.spend(record)
@@ -518,7 +536,7 @@ class _Experiment:
         }
 
     def _totals(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-        records = [item.record for item in finished]
+        records = [*(item.record for item in finished), *self._looked_at]
         costs = [c for c in (*(r.cost_usd for r in records), *(e.cost_usd for e in evaluations)) if c is not None]
         return {
             "model_calls": sum(r.model_calls for r in records) + sum(e.model_calls for e in evaluations),

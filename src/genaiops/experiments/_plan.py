@@ -109,6 +109,7 @@ class PlanRequest:
         sets: Each `node.input=a,b,c`.
         seed: Of a sample or a search.
         search: Try so many combinations, each chosen by what came of the ones before.
+        objectives: What a search looks for: metrics, `cost`, `latency`, `tokens`.
     """
 
     variants: str | Sequence[str] | None = None
@@ -116,6 +117,7 @@ class PlanRequest:
     sets: tuple[str, ...] = ()
     seed: int | None = None
     search: int | None = None
+    objectives: tuple[str, ...] = ()
 
 
 def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = None) -> Plan:

@@ -73,6 +73,7 @@ class ExperimentRequest:
             "sets": list(self.plan.sets),
             "seed": self.plan.seed,
             "search": self.plan.search,
+            "objectives": list(self.plan.objectives),
             "build_id": self.build_id,
             "limit": self.limit,
             "repeats": self.repeats,
@@ -94,8 +95,9 @@ class ExperimentRequest:
     def from_json(cls, form: dict[str, Any]) -> ExperimentRequest:
         """The request that `to_json` wrote."""
         known = dict(form)
-        words = {key: known.pop(key, None) for key in ("variants", "plan", "sets", "seed", "search")}
+        words = {key: known.pop(key, None) for key in ("variants", "plan", "sets", "seed", "search", "objectives")}
         words["sets"] = tuple(words["sets"] or ())
+        words["objectives"] = tuple(words["objectives"] or ())
         request = cls(**known, plan=PlanRequest(**words))
         recording = Path(request.recording) if request.recording else None
         return replace(request, use_case=Path(request.use_case), recording=recording)

@@ -5,27 +5,26 @@ A trial that is worse than the best one on the same rows is stopped early. Needs
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from genaiops.errors import InputError, MissingExtraError
 from genaiops.evaluators import RawEvaluation, settle
 from genaiops.experiments._assemble import Finished, gate_metrics, merge_repeats, metric_rules, series_of
-from genaiops.experiments._compare import Series
+from genaiops.experiments._compare import Series, rank
 from genaiops.experiments._metrics import settle_names
 from genaiops.experiments._plan import Cell, CellMaker
 from genaiops.experiments._spec import ExperimentSpec
+from genaiops.experiments._study import SearchStudy
 from genaiops.experiments._tasks import RunTask
 
-if TYPE_CHECKING:
-    from optuna import Study, Trial
-
-_FIRST_SHARE = 0.25
+JOURNAL_FILE = "search.journal"
 _FEWEST_FIRST = 8
 _FACTS = ("cost_usd", "latency_s", "tokens")
+_SPOKEN = {"cost": "cost_usd", "latency": "latency_s"}
 
 RunCell = Callable[[Cell, int | None], Awaitable[tuple[list[Finished], list[RawEvaluation]] | None]]
 """Runs a cell over all datasets and scores it; with a number only the first so many rows. None after an interrupt."""
@@ -37,19 +36,36 @@ class SearchPlan:
 
     Args:
         trials: How many combinations are tried.
-        objectives: Metrics, `cost_usd`, `latency_s` or `tokens`; the first is the one trials are stopped early by.
+        objectives: Metrics, `cost_usd`, `latency_s` or `tokens`; a single one is what trials are stopped early by.
         seed: The same seed and the same scores give the same trials.
-        rows: Rows of the smallest dataset, of which the first ones are looked at alone.
+        looks: After how many rows of each dataset a trial is looked at, smallest first.
     """
 
     trials: int
     objectives: tuple[str, ...]
     seed: int
-    rows: int
+    looks: tuple[int, ...] = ()
 
 
-def search_plan(spec: ExperimentSpec, trials: int, seed: int, rows: int) -> SearchPlan:
-    """The plan of a search, its objectives from the block `plan`, else the gate's first metric, else any.
+def search_plan(
+    spec: ExperimentSpec,
+    trials: int,
+    seed: int,
+    rows: int = 0,
+    *,
+    objectives: Sequence[str] = (),
+    shares: Sequence[float] = (),
+) -> SearchPlan:
+    """The plan of a search.
+
+    Args:
+        spec: The use case, whose block `plan` names objectives when the caller does not; else the gate's first metric
+            counts, else whatever is measured first.
+        trials: How many combinations are tried.
+        seed: Of everything that is drawn.
+        rows: Rows of the smallest dataset.
+        objectives: As `--objective`.
+        shares: At which shares of the rows a trial is looked at.
 
     Raises:
         MissingExtraError: Optuna is not installed.
@@ -60,11 +76,19 @@ def search_plan(spec: ExperimentSpec, trials: int, seed: int, rows: int) -> Sear
         raise MissingExtraError("optuna", extra="search", purpose="for --search") from error
     block = spec.plan if isinstance(spec.plan, Mapping) else {}
     written = block.get("objectives")
-    names = [written] if isinstance(written, str) else [str(name) for name in written or gate_metrics(spec)[:1]]
-    return SearchPlan(trials=trials, objectives=tuple(names), seed=seed, rows=rows)
+    names = objectives or ([written] if isinstance(written, str) else written or gate_metrics(spec)[:1])
+    looks = dict.fromkeys(max(_FEWEST_FIRST, ceil(rows * share)) for share in shares)
+    return SearchPlan(
+        trials=trials,
+        objectives=tuple(_SPOKEN.get(str(name), str(name)) for name in names),
+        seed=seed,
+        looks=tuple(look for look in looks if look < rows),
+    )
 
 
-async def search(plan: SearchPlan, spec: ExperimentSpec, maker: CellMaker, run_cell: RunCell) -> dict[str, Any]:
+async def search(
+    plan: SearchPlan, spec: ExperimentSpec, maker: CellMaker, run_cell: RunCell, *, folder: Path
+) -> dict[str, Any]:
     """Try combinations, the defaults first.
 
     Args:
@@ -72,131 +96,119 @@ async def search(plan: SearchPlan, spec: ExperimentSpec, maker: CellMaker, run_c
         spec: The use case.
         maker: Makes cells; knows the space.
         run_cell: Runs one.
+        folder: Where the journal of the trials is written.
 
     Returns:
-        Trials, the best one, and with several objectives those that no other beats in all of them.
+        Trials, the best one and what ties with it, and with several objectives those that no other beats in all.
     """
-    return await _Search(plan, spec, maker, run_cell).run()
+    return await _Search(plan, spec, maker, run_cell, folder / JOURNAL_FILE).run()
 
 
 class _Search:
-    def __init__(self, plan: SearchPlan, spec: ExperimentSpec, maker: CellMaker, run_cell: RunCell) -> None:
+    def __init__(
+        self, plan: SearchPlan, spec: ExperimentSpec, maker: CellMaker, run_cell: RunCell, journal: Path
+    ) -> None:
         self._plan = plan
         self._spec = spec
         self._maker = maker
         self._run_cell = run_cell
+        self._journal = journal
         self._raws: list[RawEvaluation] = []
         self._finished: list[Finished] = []
         self._trials: list[dict[str, Any]] = []
         self._objectives = plan.objectives
         self._better: tuple[bool, ...] = ()
-        self._seen: dict[str, tuple[float | None, ...]] = {}
+        self._known: dict[str, tuple[float, ...] | None] = {}
+        self._end = "trials"
 
     async def run(self) -> dict[str, Any]:
         """All trials."""
         first = self._maker.cell({}, {})
         done = await self._run_cell(first, None)
         if done is None:
-            return self._form(None)
+            self._end = "stopped"
+            return self._form()
         self._take(done)
         self._settle_objectives()
-        values = self._values(first)
-        self._seen[first.label] = values
-        self._trials.append({"number": 0, "label": first.label, "state": "complete", "values": list(values)})
-        study = self._study()
-        self._tell_first(study, values)
-        for _ in range(self._plan.trials - 1):
-            if not await self._trial(study):
+        study = SearchStudy(
+            self._maker,
+            self._better,
+            trials=self._plan.trials,
+            seed=self._plan.seed,
+            looks=len(self._plan.looks),
+            fewest=_FEWEST_FIRST,
+            journal=self._journal,
+        )
+        self._begin(study, first)
+        while len(self._trials) < self._plan.trials:
+            cell = study.next(self._known)
+            if cell is None:
+                self._end = "everything was tried"
                 break
-        return self._form(study)
+            if not await self._trial(study, cell):
+                self._end = "stopped"
+                break
+        return self._form()
 
-    async def _trial(self, study: Study) -> bool:
-        """One combination; False when a person has stopped everything."""
-        import optuna
-
-        trial = study.ask()
-        cell = self._maker.cell(*self._suggest(trial))
-        entry: dict[str, Any] = {"number": len(self._trials), "label": cell.label}
-        if cell.label in self._seen:
-            self._tell(study, trial, self._seen[cell.label])
-            self._trials.append({**entry, "state": "repeated", "values": list(self._seen[cell.label])})
-            return True
-        rows = max(_FEWEST_FIRST, ceil(self._plan.rows * _FIRST_SHARE))
-        if len(self._objectives) == 1 and rows < self._plan.rows:
+    async def _trial(self, study: SearchStudy, cell: Cell) -> bool:
+        """One combination; False when a person or the budget has stopped everything."""
+        for rows in self._plan.looks if len(self._objectives) == 1 and self._is_scored() else ():
             part = await self._run_cell(cell, rows)
             if part is None:
                 return False
-            if self._is_worse(trial, cell, part):
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                self._trials.append({**entry, "state": "stopped early", "rows": rows, "values": [None]})
+            scores = self._rows(cell, part[1], part[0])
+            if study.is_worse(scores):
+                study.label(cell.label)
+                study.stop()
+                self._known[cell.label] = None
+                so_far = sum(scores.values()) / len(scores)
+                self._note(cell, "stopped early", [None], rows=rows, so_far=so_far)
                 return True
         done = await self._run_cell(cell, None)
         if done is None:
             return False
         self._take(done)
-        values = self._values(cell)
-        self._seen[cell.label] = values
-        self._tell(study, trial, values, cell)
-        self._trials.append({**entry, "state": "complete", "values": list(values)})
+        self._complete(study, cell)
         return True
+
+    def _begin(self, study: SearchStudy, first: Cell) -> None:
+        values = self._values(first)
+        known = tuple(value for value in values if value is not None)
+        if len(known) < len(values):
+            names = [name for name, value in zip(self._objectives, values, strict=True) if value is None]
+            raise InputError(
+                f"The flow as it stands gives no value for {', '.join(names)}, so there is nothing to search for.",
+                file=self._spec.file,
+            )
+        self._known[first.label] = known
+        study.begin_with(known, self._rows(first, self._raws, self._finished) if len(values) == 1 else {})
+        self._note(first, "complete", values)
+
+    def _complete(self, study: SearchStudy, cell: Cell) -> None:
+        values = self._values(cell)
+        study.label(cell.label)
+        known = tuple(value for value in values if value is not None)
+        if len(known) < len(values):
+            self._known[cell.label] = None
+            study.fail()
+            self._note(cell, "not measured", values)
+            return
+        self._known[cell.label] = known
+        study.complete(known, self._rows(cell, self._raws, self._finished) if len(values) == 1 else {})
+        self._note(cell, "complete", values)
+
+    def _note(self, cell: Cell, state: str, values: Sequence[float | None], **more: Any) -> None:
+        entry = {"number": len(self._trials), "label": cell.label, "state": state, "values": list(values)}
+        chosen = {"variant": dict(cell.variant), "parameters": dict(cell.parameters)}
+        self._trials.append({**entry, **chosen, **more})
 
     def _take(self, done: tuple[list[Finished], list[RawEvaluation]]) -> None:
         self._finished += done[0]
         self._raws += done[1]
 
-    def _suggest(self, trial: Trial) -> tuple[dict[str, str], dict[str, Any]]:
-        variant = {
-            name: trial.suggest_categorical(name, list(values))
-            for (name, is_node), values in self._maker.axes(spans=True)
-            if is_node
-        }
-        parameters = {}
-        for parameter in self._maker.parameters:
-            if parameter.values:
-                parameters[parameter.name] = _choice(trial, parameter.name, parameter.values)
-            else:
-                parameters[parameter.name] = _number(trial, parameter.name, parameter.span)
-        return variant, parameters
-
-    def _study(self) -> Study:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        directions = ["maximize" if better else "minimize" for better in self._better]
-        if len(directions) > 1:
-            return optuna.create_study(
-                directions=directions, sampler=optuna.samplers.NSGAIISampler(seed=self._plan.seed)
-            )
-        sampler = optuna.samplers.TPESampler(seed=self._plan.seed, n_startup_trials=min(10, self._plan.trials // 2))
-        with warnings.catch_warnings():
-            # Optuna calls this pruner's interface experimental; we use nothing but its constructor.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=_FEWEST_FIRST - 1)
-        return optuna.create_study(direction=directions[0], sampler=sampler, pruner=pruner)
-
-    def _tell_first(self, study: Study, values: Sequence[float | None]) -> None:
-        """The defaults as a trial of the study, with their rows, so that others are held against them."""
-        variant = {name: chosen for (name, is_node), (chosen, *_) in self._maker.axes(spans=True) if is_node}
-        study.enqueue_trial(variant)
-        trial = study.ask()
-        self._suggest(trial)
-        self._tell(study, trial, values, self._maker.cell({}, {}))
-
-    def _tell(self, study: Study, trial: Trial, values: Sequence[float | None], cell: Cell | None = None) -> None:
-        import optuna
-
-        if any(value is None for value in values):
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            return
-        if cell is not None and len(self._objectives) == 1:
-            for row, score in self._rows(cell, self._raws, self._finished).items():
-                trial.report(score, row)
-        study.tell(trial, [float(value) for value in values if value is not None])
-
-    def _is_worse(self, trial: Trial, cell: Cell, part: tuple[list[Finished], list[RawEvaluation]]) -> bool:
-        for row, score in self._rows(cell, part[1], part[0]).items():
-            trial.report(score, row)
-        return bool(trial.should_prune())
+    def _is_scored(self) -> bool:
+        """The objective has a value for each row, so that a part of them tells something."""
+        return self._objectives[0] not in _FACTS
 
     def _settle_objectives(self) -> None:
         """Which metrics count, and which way is good; known once something was measured."""
@@ -230,11 +242,7 @@ class _Search:
         """Scores of the first objective by row, rows of several datasets one after the other."""
         found: dict[int, float] = {}
         wanted = self._objectives[0]
-        fitting = [
-            s
-            for s in self._series(raws, finished)
-            if s.variant == cell.label and wanted in (s.metric, f"{s.evaluator}.{s.metric}")
-        ]
+        fitting = [s for s in self._series(raws, finished) if s.variant == cell.label and _is_called(s, wanted)]
         for number, item in enumerate(fitting):
             found |= {row + number * 1_000_000: score for row, score in item.by_row().items()}
         return found
@@ -249,29 +257,38 @@ class _Search:
             known = [figure for figure in figures if figure is not None]
             return sum(known) / len(known) if known else None
         series = [s for s in self._series(self._raws, self._finished) if s.variant == cell.label]
-        scores = [
-            score for s in series if name in (s.metric, f"{s.evaluator}.{s.metric}") for score in s.by_row().values()
-        ]
+        scores = [score for s in series if _is_called(s, name) for score in s.by_row().values()]
         return sum(scores) / len(scores) if scores else None
 
-    def _form(self, study: Study | None) -> dict[str, Any]:
-        done = [trial for trial in self._trials if trial["state"] == "complete" and None not in trial["values"]]
+    def _form(self) -> dict[str, Any]:
+        done = [trial for trial in self._trials if trial["state"] == "complete"]
         single = len(self._objectives) == 1 and bool(self._better)
         best = None
         if single and done:
             pick = max if self._better[0] else min
             best = pick(done, key=lambda trial: trial["values"][0])["label"]
-        front = (
-            [] if study is None or single else [trial["label"] for trial in done if not self._is_beaten(trial, done)]
-        )
         return {
             "objectives": list(self._objectives),
             "higher_is_better": list(self._better),
             "seed": self._plan.seed,
             "trials": self._trials,
+            "ended": self._end,
             "best": best,
-            "front": front,
+            "tied": self._tied() if done else {},
+            "front": [] if single else [trial["label"] for trial in done if not self._is_beaten(trial, done)],
+            "journal": JOURNAL_FILE if done else None,
         }
+
+    def _tied(self) -> dict[str, list[str]]:
+        """For each objective that rows have scores of: the trials that cannot be told from its best one."""
+        ranks = rank(self._series(self._raws, self._finished))
+        found: dict[str, list[str]] = {}
+        for name in self._objectives:
+            groups = [set(r["tied"]) for r in ranks if name in (r["metric"], f"{r['evaluator']}.{r['metric']}")]
+            if groups:
+                both = set.intersection(*groups)
+                found[name] = [trial["label"] for trial in self._trials if trial["label"] in both]
+        return found
 
     def _is_beaten(self, trial: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
         """Another trial is at least as good in everything and better in something."""
@@ -283,18 +300,8 @@ class _Search:
         return False
 
 
-def _choice(trial: Trial, name: str, values: Sequence[Any]) -> Any:
-    """One of a list; lists and maps go by their number, which is all that the search can hold."""
-    if all(value is None or isinstance(value, (bool, int, float, str)) for value in values):
-        return trial.suggest_categorical(name, list(values))
-    return values[trial.suggest_categorical(name, list(range(len(values))))]
-
-
-def _number(trial: Trial, name: str, span: Mapping[str, Any]) -> float | int:
-    low, high, log = span["min"], span["max"], bool(span.get("log", False))
-    if isinstance(low, int) and isinstance(high, int):
-        return int(trial.suggest_int(name, low, high, log=log))
-    return round(float(trial.suggest_float(name, float(low), float(high), log=log)), 6)
+def _is_called(series: Series, name: str) -> bool:
+    return name in (series.metric, f"{series.evaluator}.{series.metric}")
 
 
 def _fact(name: str, item: Finished) -> float | None:
@@ -310,6 +317,6 @@ def _fact(name: str, item: Finished) -> float | None:
 
 def partial_task(task: RunTask, rows: int) -> RunTask:
     """The first rows of a run, as a run of its own."""
-    name = f"{task.id}_first"
+    name = f"{task.id}_first{rows}"
     limit = min(rows, task.spec.limit) if task.spec.limit is not None else rows
     return replace(task, id=name, spec=replace(task.spec, name=name, limit=limit))

@@ -47,7 +47,14 @@ class EvaluationTask:
 
 
 def run_tasks(
-    spec: ExperimentSpec, flow: Flow, plan: Plan, request: ExperimentRequest, settings: Settings, *, stamp: str
+    spec: ExperimentSpec,
+    flow: Flow,
+    plan: Plan,
+    request: ExperimentRequest,
+    settings: Settings,
+    *,
+    stamp: str,
+    taken: set[str] | None = None,
 ) -> list[RunTask]:
     """Every run, cell by cell within a dataset, the baseline first.
 
@@ -58,10 +65,11 @@ def run_tasks(
         request: Limits and modes.
         settings: Whose state folder holds what we write for callables.
         stamp: Time and chance of the experiment, so that no two runs have one name.
+        taken: Names of the experiment's other runs; those of these runs are added.
     """
     repeats = request.repeats or spec.repeats
     tasks: list[RunTask] = []
-    taken: set[str] = set()
+    taken = set() if taken is None else taken
     for repeat in range(repeats):
         for dataset in spec.datasets:
             for cell in plan.cells:
