@@ -102,7 +102,8 @@ def _with_folders(entries: Iterable[Entry]) -> list[Entry | str]:
 
 def _add(archive: tarfile.TarFile, entry: Entry | str) -> int:
     if isinstance(entry, str):
-        info = _header(entry, 0o755)
+        # Whoever the image runs as must be able to write there; engines give a tmpfs the mode of the folder it covers.
+        info = _header(entry, 0o1777 if entry == "tmp" else 0o755)
         info.type = tarfile.DIRTYPE
         archive.addfile(info)
         return 0

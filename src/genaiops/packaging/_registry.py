@@ -91,14 +91,18 @@ class _Registry:
         self._token: str | None = None
 
     def get(self, path: str) -> bytes:
+        url = f"{self._base}/{path}"
         try:
-            return self._request(f"{self._base}/{path}")
-        except urllib.error.HTTPError as error:
-            if error.code == 401 and self._token is None:
+            try:
+                return self._request(url)
+            except urllib.error.HTTPError as error:
+                if error.code != 401 or self._token is not None:
+                    raise
                 self._token = self._sign_in(error.headers.get("WWW-Authenticate", ""))
-                return self._request(f"{self._base}/{path}")
+            return self._request(url)
+        except urllib.error.HTTPError as error:
             raise GenaiopsError(
-                f"The registry answered {error.code} for {self._base}/{path}.",
+                f"The registry answered {error.code} for {url}.",
                 hint="Is the name right, and does the image exist under this digest?",
             ) from error
         except OSError as error:
