@@ -104,7 +104,9 @@ def find_baseline(name: str, result: ExperimentResult, settings: Settings, *, na
         if found is None and named:
             raise DataError(
                 f"There is no experiment {name!r} to compare with.",
-                hint=error.hint or "List them with: genaiops runs list",
+                hint="Make one with: genaiops gate RUN --promote"
+                if name == CHAMPION
+                else error.hint or "List them with: genaiops runs list",
                 kind="BaselineNotFound",
             ) from error
         return found
