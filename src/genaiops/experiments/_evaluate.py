@@ -63,7 +63,8 @@ class Evaluations:
             return [self._failed(task, record, "The run has no completed row.")]
         try:
             if task.evaluator.kind == "builtin":
-                return [self._builtin(task, record)]
+                # In a thread: rows of other runs must not wait while files are read.
+                return [await asyncio.to_thread(self._builtin, task, record)]
             if task.evaluator.kind == "python":
                 return await self._python(task, record)
             return [await self._flow(task, record, self._flow_of(task))]
@@ -105,7 +106,8 @@ class Evaluations:
     async def _flow(self, task: EvaluationTask, record: RunRecord, flow: Path, *, name: str = "") -> RawEvaluation:
         """An evaluation flow of any type over the rows of a run."""
         numbers = None
-        if task.dataset.key is not None:
+        if task.dataset.key is not None or record.status == "interrupted":
+            # A run that a budget ended is no source for another run; its finished rows are.
             assert task.dataset.path is not None
             target = self._folder / "joined" / f"{task.id}.jsonl"
             mapping, numbers = write_joined(
@@ -118,7 +120,8 @@ class Evaluations:
             spec = evaluation_spec(self._spec, task, self._request, flow=flow, run=record.path)
         done = await self._run(spec)
         name = name or task.evaluator.name
-        return self._raw(task, record, done, list(rows_of_record(done, name, numbers)))
+        rows = await asyncio.to_thread(lambda: list(rows_of_record(done, name, numbers)))
+        return self._raw(task, record, done, rows)
 
     async def _python(self, task: EvaluationTask, record: RunRecord) -> list[RawEvaluation]:
         """Every `eval_*` function of a folder or file; their scores stand side by side under the evaluator's name."""
