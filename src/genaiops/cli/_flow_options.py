@@ -52,6 +52,18 @@ class SpreadCommand(click.Command):
         return super().parse_args(ctx, words)
 
 
+def _tell_engine_imports(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Say which one is used, when somebody asked for one."""
+    if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE:
+        from genaiops.compat import engine_imports
+
+        found = engine_imports("own")["version"]
+        here = f"promptflow {found} is installed here" if found else "promptflow is not installed here"
+        who = "the promptflow of the flow's environment" if value == "installed" else "genaiops"
+        click.echo(f"imports of promptflow are answered by {who}; {here}", err=True)
+    return value
+
+
 def flow_options(command: _Wrapped) -> _Wrapped:
     """Options that decide how a flow's host is set up."""
     options = [
@@ -81,7 +93,8 @@ def flow_options(command: _Wrapped) -> _Wrapped:
             type=click.Choice(["auto", "own", "installed"]),
             default="auto",
             show_default=True,
-            help="Who answers 'import promptflow' in flow code: genaiops, or the installed promptflow.",
+            callback=_tell_engine_imports,
+            help="Who answers 'import promptflow' in flow code: genaiops, or the installed promptflow. Says which.",
         ),
     ]
     for option in reversed(options):
