@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,11 +171,27 @@ def _held_out(spec: ExperimentSpec) -> dict[str, Path]:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--feedback", "only_feedback", is_flag=True, help="Only requests that somebody gave feedback on.")
 @click.option("--failed", is_flag=True, help="Failed requests too.")
+@click.option("--since", type=click.DateTime(), help="Only requests of this time (UTC) or later.")
+@click.option("--until", type=click.DateTime(), help="Only requests before this time (UTC).")
+@click.option("--keep-doubles", is_flag=True, help="Keep requests whose inputs were seen before.")
+@click.option("--mask/--no-mask", default=True, help="Mask e-mail, phone, card, IBAN and IP.  [default: mask]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def from_logs(
-    logs: Path, target: Path, sample: int | None, seed: int, only_feedback: bool, failed: bool, as_json: bool
+    logs: Path,
+    target: Path,
+    sample: int | None,
+    seed: int,
+    only_feedback: bool,
+    failed: bool,
+    since: datetime | None,
+    until: datetime | None,
+    keep_doubles: bool,
+    mask: bool,
+    as_json: bool,
 ) -> None:
-    """Make a dataset of production requests and feedback.
+    """Make a dataset of production requests and feedback: inputs by name, outputs as output.NAME, feedback.
+
+    The same logs and options give the same bytes.
 
     \b
     Example:
@@ -183,7 +200,18 @@ def from_logs(
     from genaiops.experiments import dataset_from_logs
 
     open_settings()
-    made = dataset_from_logs(logs, target, sample=sample, seed=seed, only_feedback=only_feedback, failed=failed)
+    made = dataset_from_logs(
+        logs,
+        target,
+        sample=sample,
+        seed=seed,
+        only_feedback=only_feedback,
+        failed=failed,
+        since=since.replace(tzinfo=UTC).timestamp() if since else None,
+        until=until.replace(tzinfo=UTC).timestamp() if until else None,
+        keep_doubles=keep_doubles,
+        mask=mask,
+    )
     if as_json:
         form = {"path": str(made.path), "rows": made.rows, "requests": made.requests, "feedback": made.with_feedback}
         echo_json({"schema_version": 1, **form})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
+from genaiops.experiments._masking import mask_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,10 @@ def dataset_from_logs(
     seed: int = 0,
     only_feedback: bool = False,
     failed: bool = False,
+    since: float | None = None,
+    until: float | None = None,
+    keep_doubles: bool = False,
+    mask: bool = True,
 ) -> LogSample:
     """Write logged requests as rows: inputs by name, outputs as `output.NAME`, feedback as `feedback`.
 
@@ -47,6 +52,10 @@ def dataset_from_logs(
         seed: The same seed draws the same rows.
         only_feedback: Only requests that somebody said something about.
         failed: Failed requests too.
+        since: Only requests logged then or later, in seconds since 1970.
+        until: Only requests logged before.
+        keep_doubles: Keep requests whose inputs were seen before; otherwise the latest of them stays.
+        mask: Take personal data out of the rows, see `mask_text`.
 
     Raises:
         DataError: There are no logs, or none of their requests can be used.
@@ -56,18 +65,22 @@ def dataset_from_logs(
     if not lines:
         raise DataError(f"There are no logged requests in {str(logs)!r}.", file=logs)
     feedback: dict[str, Any] = {line["request_id"]: line["feedback"] for line in lines if "feedback" in line}
-    rows = []
+    rows: list[dict[str, Any]] = []
     requests = 0
-    for line in lines:
+    for line in sorted(lines, key=_when):
         if "status" not in line:
             continue
         requests += 1
         said = feedback.get(str(line.get("request_id")))
         if not isinstance(line.get("inputs"), dict) or (line["status"] != "completed" and not failed):
             continue
-        if only_feedback and said is None:
+        if (only_feedback and said is None) or not (since or 0) <= _when(line)[0] < (until or float("inf")):
             continue
         rows.append(_row(line, said))
+    if not keep_doubles:
+        rows = _without_doubles(rows)
+    if mask:
+        rows = [mask_value(row) for row in rows]
     if not rows:
         raise DataError(f"None of the {requests} logged requests can be used.", file=logs)
     if sample is not None and sample < len(rows):
@@ -79,6 +92,22 @@ def dataset_from_logs(
     return LogSample(
         path=target, rows=len(rows), requests=requests, with_feedback=sum("feedback" in row for row in rows)
     )
+
+
+def _when(line: dict[str, Any]) -> tuple[float, str]:
+    """Workers write files of their own: the time puts their requests in one order, the id breaks ties."""
+    return float(line.get("time") or 0), str(line.get("request_id"))
+
+
+def _without_doubles(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for the same inputs: the latest with feedback, else the latest."""
+    kept: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        inputs = {name: value for name, value in row.items() if name != "feedback" and not name.startswith("output.")}
+        key = json.dumps(inputs, sort_keys=True, default=str)
+        if key not in kept or "feedback" in row or "feedback" not in kept[key]:
+            kept[key] = row
+    return list(kept.values())
 
 
 def _row(line: dict[str, Any], said: Any) -> dict[str, Any]:
