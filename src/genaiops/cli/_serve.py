@@ -67,7 +67,7 @@ def serve(
     \b
     Example:
       genaiops serve flows/chat --port 8080
-      curl -X POST http://127.0.0.1:8080/score -H 'content-type: application/json' -d '{"question": "What do bees make?"}'
+      curl -X POST http://127.0.0.1:8080/score -d '{"question": "What do bees make?"}'
     """
     from genaiops.serving import ServeOptions, options_from_environment, serve_flow
 
