@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genaiops.errors import SettingsError
@@ -95,6 +96,7 @@ def test_precision_recall_and_f1_of_one_class_and_of_all() -> None:
     assert classification_metrics(pairs)["precision"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
+@hypothesis_settings(deadline=None, max_examples=25)
 @given(
     text=st.text(max_size=20),
     other=st.text(max_size=20),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genaiops.errors import SettingsError
@@ -126,6 +127,7 @@ def test_an_unknown_plan_is_an_error(tmp_path: Path, plan: str) -> None:
         labels(tmp_path, nodes=TWO, plan=plan)
 
 
+@hypothesis_settings(deadline=None, max_examples=25)
 @given(count=st.integers(1, 8), seed=st.integers(0, 1000))
 def test_a_sample_is_the_same_for_the_same_seed_and_holds_the_defaults(
     tmp_path_factory: pytest.TempPathFactory, count: int, seed: int

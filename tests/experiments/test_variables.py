@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genaiops.errors import SettingsError
@@ -30,6 +31,7 @@ def load(folder: Path, **environ: str):
     return load_experiment(folder, settings_of(folder, environ))
 
 
+@hypothesis_settings(deadline=None, max_examples=25)
 @given(values=st.dictionaries(st.sampled_from(["a", "b", "model_config", "stop"]), ANY_JSON, max_size=4))
 def test_every_json_type_of_init_survives(tmp_path_factory: pytest.TempPathFactory, values: dict) -> None:
     folder = make_use_case(tmp_path_factory.mktemp("case"))

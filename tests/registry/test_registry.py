@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genaiops.errors import DataError
@@ -72,6 +73,7 @@ def test_caches_and_times_do_not_change_the_digest(tmp_path: Path) -> None:
     assert tree_files(folder) == ["a.txt", "sub/b.txt"]
 
 
+@hypothesis_settings(deadline=None, max_examples=25)
 @given(names=st.lists(st.text("abcXYZ_é", min_size=1, max_size=5), min_size=1, max_size=6, unique_by=str.casefold))
 def test_the_order_in_which_files_were_made_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
