@@ -30,6 +30,24 @@ def test_a_python_flow_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
     assert not set(HEAVY.split()).intersection(modules)
 
 
+def test_a_tool_that_asks_for_it_keeps_its_results_without_a_word_in_the_flow_file(tmp_path: Path) -> None:
+    flow = tmp_path / "flow"
+    flow.mkdir()
+    (flow / "flow.dag.yaml").write_text(
+        "inputs:\n  x: {type: string}\noutputs:\n  y: {type: object, reference: '${slow.output}'}\nnodes:\n"
+        "- {name: slow, type: python, source: {type: code, path: slow.py}, inputs: {x: '${inputs.x}'}}\n"
+    )
+    (flow / "slow.py").write_text(
+        "import uuid\nfrom promptflow.core import tool\n"
+        "@tool(cache=True)\ndef slow(x: str) -> str:\n    return x + uuid.uuid4().hex\n"
+    )
+    settings = load_settings(cwd=tmp_path, environ={"GENAIOPS_HOME": str(tmp_path / "state")})
+
+    first, again = (run_row(FlowRequest(flow=flow), {"x": "a"}, settings)["outputs"]["y"] for _ in range(2))
+
+    assert first == again
+
+
 def test_a_host_without_a_parent_ends() -> None:
     done = subprocess.run([sys.executable, "-m", "genaiops.host"], stdin=subprocess.DEVNULL, timeout=20, check=False)
 

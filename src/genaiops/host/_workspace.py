@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CONNECTION_FIELD = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
 _MODEL_NODES = frozenset({"llm", "custom_llm"})
+_KEEPING_WORDS = re.compile(rb"\bcache\s*=\s*True\b")
 _MODEL_WORDS = re.compile(rb"promptflow\.tools|[Pp]rompty|load_flow")
 _MOST_FILES = 500
 
@@ -102,7 +103,7 @@ class Workspace:
         return Services(
             connections=self.store,
             models=self.models if uses_models else None,
-            kept=self._kept_results() if uses_models or any(node.cache for node in flow.nodes) else None,
+            kept=self._kept_results() if uses_models or _may_keep_results(flow) else None,
             images=Path(images) if images else None,
             image_folders=[Path(folder) for folder in request.get("image_folders") or ()],
             environ=os.environ,
@@ -184,10 +185,19 @@ def may_call_models(flow: Flow) -> bool:
     return has_model_nodes or _code_names_models(flow.folder)
 
 
+def _may_keep_results(flow: Flow) -> bool:
+    """Whether a Python node asks for its results to be kept: in the flow's file, or in the code with `@tool`."""
+    return any(node.cache for node in flow.nodes) or _code_says(flow.folder, _KEEPING_WORDS)
+
+
 def _code_names_models(folder: Path) -> bool:
     """Whether Python files of a flow name what leads to models: prompt flow's tools, prompty files, other flows."""
+    return _code_says(folder, _MODEL_WORDS)
+
+
+def _code_says(folder: Path, words: re.Pattern[bytes]) -> bool:
     files = islice((path for path in folder.rglob("*.py") if ".venv" not in path.parts), _MOST_FILES)
-    return any(_MODEL_WORDS.search(path.read_bytes()) for path in files if path.is_file())
+    return any(words.search(path.read_bytes()) for path in files if path.is_file())
 
 
 def _has_user_code(flow: Flow) -> bool:
