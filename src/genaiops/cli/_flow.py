@@ -10,6 +10,7 @@ import click
 from genaiops.cli._app import Group
 from genaiops.cli._flow_chat import chat
 from genaiops.cli._flow_options import SpreadCommand
+from genaiops.cli._flow_register import register
 from genaiops.cli._flow_run import run
 from genaiops.cli._output import assignments, echo_json
 
@@ -28,6 +29,7 @@ def flow() -> None:
 
 flow.add_command(run)
 flow.add_command(chat)
+flow.add_command(register)
 
 
 @flow.command()
