@@ -1,5 +1,6 @@
 """Outputs in, scores out: ours and yours."""
 
+from genaiops.evaluators._adapters import azure_model_config, call_adapter
 from genaiops.evaluators._builtin import (
     BUILTINS,
     Builtin,
@@ -9,7 +10,7 @@ from genaiops.evaluators._builtin import (
     classification_metrics,
     score_builtin,
 )
-from genaiops.evaluators._calling import call_adapter, call_contract, call_functions
+from genaiops.evaluators._calling import call_contract, call_functions
 from genaiops.evaluators._functions import EvalFunction, eval_functions
 from genaiops.evaluators._generated import write_adapter_flow, write_contract_flow, write_entry_flow, write_row_flow
 from genaiops.evaluators._inprocess import evaluate_builtin
@@ -29,6 +30,7 @@ __all__ = [
     "RowFacts",
     "RowScore",
     "as_score",
+    "azure_model_config",
     "builtin_names",
     "call_adapter",
     "call_contract",

@@ -51,8 +51,8 @@ def call_functions(
 def _call(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     taken = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
-    result = _finish(function(**{key: value for key, value in values.items() if takes_any or key in taken}))
-    return _as_outputs(result, _short_name(name))
+    result = finish(function(**{key: value for key, value in values.items() if takes_any or key in taken}))
+    return as_outputs(result, _short_name(name))
 
 
 def call_contract(
@@ -73,40 +73,11 @@ def call_contract(
     """
     function = _load(file, name, folders)
     os.chdir(workdir)
-    result = _finish(function(*arguments))
+    result = finish(function(*arguments))
     written = Path(str(arguments[3])) / f"{arguments[0]}.json"
     if result is None and written.is_file():
         result = json.loads(written.read_text(encoding="utf-8"))
     return {"result": _plain(result)}
-
-
-def call_adapter(library: str, name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Call an evaluator of a library: `autoevals` or `azure_ai_evaluation`."""
-    if library == "autoevals":
-        return _call_autoevals(name, options, values)
-    module = importlib.import_module("azure.ai.evaluation")
-    evaluator = getattr(module, name)(**options)
-    return _as_outputs(_finish(evaluator(**values)), name)
-
-
-def _call_autoevals(name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    module = importlib.import_module("autoevals")
-    result = getattr(module, name)(**options)(**_autoevals_names(values))
-    score: dict[str, Any] = {name: result.score}
-    rationale = (result.metadata or {}).get("rationale")
-    return score if rationale is None else {**score, "rationale": rationale}
-
-
-def _autoevals_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Its words for the two sides: `output` and `expected`."""
-    names = {
-        "prediction": "output",
-        "answer": "output",
-        "truth": "expected",
-        "groundtruth": "expected",
-        "question": "input",
-    }
-    return {names.get(key, key): value for key, value in values.items()}
 
 
 def _load(file: str, name: str, folders: Sequence[str]) -> Callable[..., Any]:
@@ -136,7 +107,8 @@ def _import_file(name: str, file: str) -> ModuleType:
     return module
 
 
-def _finish(result: Any) -> Any:
+def finish(result: Any) -> Any:
+    """What a call gave; awaited when it is a coroutine."""
     return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
 
 
@@ -148,7 +120,8 @@ def _short_name(name: str) -> str:
     return name[5:] or name
 
 
-def _as_outputs(result: Any, name: str) -> dict[str, Any]:
+def as_outputs(result: Any, name: str) -> dict[str, Any]:
+    """What a call gave as named JSON values; a bare value is called `name`."""
     plain = _plain(result)
     return plain if isinstance(plain, dict) else {name: plain}
 

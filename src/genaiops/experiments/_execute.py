@@ -252,6 +252,8 @@ def needed_connections(prepared: Prepared, *, with_application: bool = True) -> 
         file = _flow_file(source)
         if file is not None:
             names += survey_flow(file, every_variant=len(prepared.plan.cells) > 1).connections()
+    adapters = [evaluator.options for evaluator in spec.evaluators if evaluator.kind == "adapter"]
+    names += [str(options["connection"]) for options in adapters if options.get("connection")]
     inits = [spec.init] if with_application else []
     for init in (*inits, *spec.evaluator_init.values()):
         names += [
