@@ -331,12 +331,17 @@ class _Experiment:
 
     async def _work(self, together: RunTogether) -> None:
         evaluations = Evaluations(self._spec, self._request, self._settings, together, self._folder)
-        self._warm(together, evaluations)
+        warming = asyncio.create_task(self._warm(together, evaluations))
         gate = asyncio.Semaphore(1 if self._budget.is_set else _SIDE_BY_SIDE)
-        if self._prepared.plan.kind == "search":
-            self._searched = await self._search(together, evaluations, gate)
-        else:
-            await self._all(self._tasks, together, evaluations, gate)
+        try:
+            if self._prepared.plan.kind == "search":
+                self._searched = await self._search(together, evaluations, gate)
+            else:
+                await self._all(self._tasks, together, evaluations, gate)
+        finally:
+            # What keeps an evaluator from starting is told where its evaluation fails.
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
         if not together.interrupted and self._spec.confirm and not self._budget.is_spent:
             finished = [self._finished[task.id] for task in self._tasks if task.id in self._finished]
             self._confirmed = await confirm_winner(
@@ -410,7 +415,7 @@ class _Experiment:
         self._looked_at += [*(item.record for item in done), *(raw.record for raw in raws if raw.record is not None)]
         return done, raws
 
-    def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:
+    async def _warm(self, together: RunTogether, evaluations: Evaluations) -> None:
         """Start the hosts of evaluators while the application runs."""
         if not self._request.evaluate:
             return
@@ -420,7 +425,7 @@ class _Experiment:
             if flow is not None:
                 flows[flow] = evaluation_spec(self._spec, evaluation, self._request, flow=flow, run=self._folder)
         for spec in flows.values():
-            together.warm(spec)
+            await together.warm(spec)
 
     async def _one(
         self, task: RunTask, together: RunTogether, evaluations: Evaluations, gate: asyncio.Semaphore

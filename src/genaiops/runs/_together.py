@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,13 +31,15 @@ class RunTogether:
         self._batches: list[Batch] = []
         self.interrupted = False
 
-    def warm(self, request: FlowRequest) -> None:
+    async def warm(self, request: FlowRequest) -> None:
         """Start the host of a flow that will be needed soon.
 
         Raises:
             SettingsError: An option that means nothing, or an environment that cannot be built.
         """
-        self._around.pool.start(host_setup(request, self._around.settings, self._around.store))
+        # In a thread: an environment may have to be built first, and rows of other flows must not wait for it.
+        setup = await asyncio.to_thread(host_setup, request, self._around.settings, self._around.store)
+        self._around.pool.start(setup)
 
     async def run(self, spec: RunSpec, earlier: RunRecord | None = None) -> RunRecord | None:
         """Run a spec, or what an earlier attempt of it left; None when a person has stopped everything.
