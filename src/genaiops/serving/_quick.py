@@ -1,18 +1,20 @@
 """Answer on the event loop itself what takes less time than a trip to a thread.
 
 A row of a few short Python functions costs 60 µs, the trip to a worker thread and back as much again. So a flow that
-has shown itself quick runs where the request is read. The first row that holds up the loop ends that for good.
+has shown itself quick runs where the request is read, until a row holds up the loop; a few times, then never again.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# Rows that must be quick in a row before the loop is trusted with them.
+# So many more rows must have been quick than slow before the loop is trusted with them.
 TRIAL_ROWS: Final = 50
 QUICK_S: Final = 0.0005
 # One row that takes longer on the loop than this was one too many.
 TOO_LONG_S: Final = 0.01
+# A busy machine makes any row look slow now and then; a flow that blocks shows it each time it is tried.
+MOST_TRIALS: Final = 5
 
 
 class QuickRows:
@@ -23,20 +25,22 @@ class QuickRows:
     """
 
     def __init__(self, possible: bool) -> None:
-        self._possible = possible
+        self._trials_left = MOST_TRIALS if possible else 0
+        self._wanted = TRIAL_ROWS
         self._quick_rows = 0
 
     @property
     def trusted(self) -> bool:
         """Run the next row on the loop."""
-        return self._possible and self._quick_rows >= TRIAL_ROWS
+        return self._quick_rows >= self._wanted and self._trials_left > 0
 
     def saw(self, duration_s: float) -> None:
         """Learn from a row."""
-        if duration_s < QUICK_S:
+        if self._quick_rows >= self._wanted:
+            if duration_s > TOO_LONG_S:
+                # The next trial is twice as long.
+                self._quick_rows, self._wanted, self._trials_left = 0, 2 * self._wanted, self._trials_left - 1
+        elif duration_s < QUICK_S:
             self._quick_rows += 1
-            return
-        if self.trusted and duration_s > TOO_LONG_S:
-            self._possible = False
-        elif not self.trusted:
-            self._quick_rows = 0
+        else:
+            self._quick_rows = max(0, self._quick_rows - 2)
