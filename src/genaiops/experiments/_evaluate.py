@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,7 +119,7 @@ class Evaluations:
             )
         else:
             spec = evaluation_spec(self._spec, task, self._request, flow=flow, run=record.path)
-        done = await self._run(spec)
+        done = await self._run(spec, record)
         name = name or task.evaluator.name
         rows = await asyncio.to_thread(lambda: list(rows_of_record(done, name, numbers)))
         return self._raw(task, record, done, rows)
@@ -163,7 +164,7 @@ class Evaluations:
         )
         mapping = {key: f"${{data.{key}}}" for key in call}
         spec = evaluation_spec(self._spec, task, self._request, flow=flow, run=record.path, mapping=mapping, data=rows)
-        done = await self._run(_renamed(spec, name, limit=None))
+        done = await self._run(_renamed(spec, name, limit=None), record)
         (outcome,) = list(done.outcomes()) or [{}]
         if outcome.get("status") != "completed":
             error = outcome.get("error") or {}
@@ -172,9 +173,13 @@ class Evaluations:
         raw = self._raw(task, record, done, scored)
         return _with_metrics(raw, metrics)
 
-    async def _run(self, spec: RunSpec) -> RunRecord:
+    async def _run(self, spec: RunSpec, scored: RunRecord) -> RunRecord:
         """The evaluation's run: done already, half done, or new."""
         earlier = self._earlier(spec)
+        if earlier is not None and earlier.created < (scored.finished or ""):
+            # The application's run went on since: what was scored then is only a part of it.
+            shutil.rmtree(earlier.path)
+            earlier = None
         if earlier is not None and earlier.status in ("completed", "failed") and not earlier.stopped:
             return earlier
         record = await self._together.run(spec, earlier)
