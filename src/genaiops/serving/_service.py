@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any, Literal
 
 from genaiops.flows import Flow, Outcome, Plan
@@ -176,10 +175,7 @@ class Service:
 
     async def _run(self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str) -> Outcome:
         if self.quick.trusted and self.export is None and self.admission.is_open:
-            started = perf_counter()
-            outcome = self.plan.run_now(inputs)
-            self.quick.saw(perf_counter() - started)
-            return outcome
+            return self.quick.run(lambda: self.plan.run_now(inputs))
         recorder = recorder_of(scope, self.flow.name, request_id)
         work = self._run_within_limits(inputs, recorder)
         # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
