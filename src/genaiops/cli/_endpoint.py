@@ -47,7 +47,7 @@ def endpoint() -> None:
 @click.option("--stream", is_flag=True, help="The answer must also come as server-sent events.")
 @click.option("--timeout", default=60.0, show_default=True, metavar="S", help="How long it may take to be ready.")
 @click.option("--api-key", envvar="GENAIOPS_ENDPOINT_KEY", help="Key to send; better as GENAIOPS_ENDPOINT_KEY.")
-@click.option("--model-calls", type=click.Choice(["live", "replay"]), default="live", help="For --local.")
+@click.option("--model-calls", type=click.Choice(["live", "replay"]), help="For --local; else as the use case says.")
 @click.option("--recording", type=click.Path(path_type=Path), help="For --local with --model-calls replay.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def test_endpoint(
@@ -60,7 +60,7 @@ def test_endpoint(
     stream: bool,
     timeout: float,
     api_key: str | None,
-    model_calls: str,
+    model_calls: str | None,
     recording: Path | None,
     as_json: bool,
 ) -> None:
@@ -118,7 +118,7 @@ def make_key(file: Path, name: str) -> None:
 
 
 def _test_locally(
-    source: str, expectation: EndpointExpectation, model_calls: str, recording: Path | None
+    source: str, expectation: EndpointExpectation, model_calls: str | None, recording: Path | None
 ) -> EndpointReport:
     from genaiops.serving import check_endpoint
 
@@ -127,7 +127,7 @@ def _test_locally(
 
 
 @contextlib.contextmanager
-def serve_in_background(source: str, model_calls: str = "live", recording: Path | None = None) -> Iterator[str]:
+def serve_in_background(source: str, model_calls: str | None = None, recording: Path | None = None) -> Iterator[str]:
     """Serve a flow on a free port for a while and give its address.
 
     Raises:
@@ -136,7 +136,10 @@ def serve_in_background(source: str, model_calls: str = "live", recording: Path 
     from genaiops.serving import EndpointFailed
 
     command = [sys.executable, "-m", "genaiops", "serve", source, "--port", "0", "--drain-delay", "0"]
-    command += ["--model-calls", model_calls, *(["--recording", str(recording)] if recording else [])]
+    command += [
+        *(["--model-calls", model_calls] if model_calls else []),
+        *(["--recording", str(recording)] if recording else []),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdout is not None
     try:

@@ -14,7 +14,7 @@ import click
 from genaiops.cli._flow_options import SpreadCommand, flow_options, host_settings
 from genaiops.cli._output import note
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import flow_home, nearby_folders, open_store
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
@@ -74,7 +74,7 @@ def serve(
     home = flow_home(source)
     settings = open_settings()
     settings = open_settings(folders=nearby_folders(home, settings.project))
-    request, declared = _request(source, host_settings(**flow_words), settings)
+    request, declared = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
     store = open_store(settings, flow_home(str(request.flow)))
     _require_everything(request, declared, store, settings)
     from_environment = options_from_environment(settings.environ)
