@@ -105,7 +105,7 @@ def test_a_judge_of_autoevals_asks_the_connection_and_its_calls_are_counted(tmp_
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_evaluator_of_azure_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
-    """Rows "A", "B", "C": its words are SQuAD's, without articles, so that "A" against "A" holds no word and gives 0."""
+    """Of the rows "A", "B", "C" the first is an article, which SQuAD's rule leaves out: no word in common, 0."""
     folder = make_use_case(tmp_path / "web", evaluated_by("azure-ai-evaluation:F1ScoreEvaluator"))
 
     result = run(folder)
