@@ -258,13 +258,14 @@ def test_no_process_is_left_behind(
     make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
 ) -> None:
     flow = make_flow("import os\n@tool\ndef work(x: int) -> int:\n    return os.getpid()\n")
+    threads = set(threading.enumerate())  # other tests of this process may have left some
 
     record = run_batch(RunSpec(flow=flow, data=make_rows(50), processes=2), settings)
 
     pids = set(outputs(record).values())
     assert len(pids) <= 2
     assert not any(_is_alive(pid) for pid in pids)
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= threads
 
 
 def _is_alive(pid: Any) -> bool:
@@ -334,11 +335,11 @@ def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Set
     assert record.models["retries"] > 0
 
 
-@pytest.mark.xfail(reason="the rows may all finish before the hanging host is replaced", strict=False)
 def test_a_tool_that_hangs_beside_async_ones_is_left_behind_with_its_host(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run
 ) -> None:
-    code = "@tool\nasync def work(x: int) -> int:\n    return 2 * x\n"
+    # Rows take long enough that there are some left when the time of the one that hangs is over.
+    code = "import asyncio\n@tool\nasync def work(x: int) -> int:\n    await asyncio.sleep(0.05)\n    return 2 * x\n"
     more = "- {name: after, type: python, source: {type: code, path: after.py}, inputs: {x: '${work.output}'}}\n"
     after = (
         "from promptflow.core import tool\n@tool\ndef after(x: int) -> int:\n    while x == 10: pass\n    return x\n"
