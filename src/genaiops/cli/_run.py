@@ -56,6 +56,7 @@ _GATE_SAID_NO = 3
 @click.option("--report-dir", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--report", metavar="FORMATS", help="Which reports, with commas: page, csv, html, static, markdown, …")
 @click.option("--no-report", is_flag=True, help="Write no reports.")
+@click.option("--mirror", metavar="KIND", help="Copy the results to a tracking server: mlflow.")
 @click.option("--output-file", type=click.Path(path_type=Path), help="Write the ids of the runs, a JSON list.")
 @click.option("--environment", default="auto", metavar="current|auto|PATH", help="Python for flow code.")
 @click.option("--engine-imports", type=click.Choice(["auto", "own", "installed"]), default="auto")
@@ -98,6 +99,11 @@ def _go(prepared: Prepared, policy: Policy | None, options: dict[str, Any], sett
     for finding in prepared.findings:
         where = f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
         say("warning", f"{where}{finding.message}{' ' + finding.hint if finding.hint else ''}", color="yellow")
+    mirror = options["mirror"] or (prepared.spec.report or {}).get("mirror")
+    if mirror:
+        from genaiops.mirrors import check_mirror
+
+        check_mirror(str(mirror), settings.environ)
     echo_plan(prepared)
     formats = formats_of(options["report"], prepared.spec.report)
     if options["dry_run"]:
@@ -112,6 +118,8 @@ def _go(prepared: Prepared, policy: Policy | None, options: dict[str, Any], sett
     result = load_result(result.path)
     if options["output_file"] is not None:
         _write_ids(options["output_file"], result)
+    if mirror:
+        _mirror(result, settings)
     if as_json:
         echo_json(result.to_json())
     else:
@@ -213,6 +221,17 @@ def _execute(prepared: Prepared, options: dict[str, Any], settings: Settings) ->
                 echo_event(event, quiet=options["as_json"] or settings.is_terminal)
 
         return run_experiment(prepared, settings, on_event=see)
+
+
+def _mirror(result: ExperimentResult, settings: Settings) -> None:
+    """Copy the results to the tracking server; what goes wrong there changes nothing here."""
+    from genaiops.cli._output import note
+    from genaiops.mirrors import mirror_experiment
+
+    done = mirror_experiment(result, settings.environ)
+    if done.error:
+        say("warning", f"The mirror is not complete. {done.error}", color="yellow")
+    note(f"mirror: {done.runs} runs written, {done.unchanged} unchanged, {done.traces} traces")
 
 
 def _write_ids(path: Path, result: ExperimentResult) -> None:

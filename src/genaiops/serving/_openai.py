@@ -37,6 +37,12 @@ def chat_shape(flow: Flow, inputs: Mapping[str, InputDef]) -> ChatShape | None:
     return ChatShape(input=others[0], history=history, output=outputs[0] if len(outputs) == 1 else None)
 
 
+def talk_shape(flow: Flow, inputs: Mapping[str, InputDef]) -> ChatShape | None:
+    """The shape of a flow that is a chat flow by its own words or by its history; others are shown as a form."""
+    shape = chat_shape(flow, inputs)
+    return shape if flow.chat is not None or (shape is not None and shape.history is not None) else None
+
+
 async def chat_completions(service: Service, scope: Scope, receive: Any, send: Any, *, request_id: str) -> int:
     """Answer one request of an OpenAI client.
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from genaiops.flows import InputDef
-from genaiops.serving._openai import chat_shape
+from genaiops.serving._openai import talk_shape
 from genaiops.serving._service import Service
 
 _TYPES = {
@@ -38,7 +38,7 @@ def describe(service: Service) -> dict[str, Any]:
         "x-flow-name": flow.name,
         "x-flow-type": flow.type,
     }
-    shape = chat_shape(flow, inputs)
+    shape = talk_shape(flow, inputs)
     if shape is not None:
         info["x-chat-input"] = shape.input
         info["x-chat-history"] = shape.history

@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 
-from genaiops.serving._openai import chat_shape
+from genaiops.serving._openai import talk_shape
 from genaiops.serving._service import Service
 
 
@@ -41,7 +41,7 @@ PAGE_HEADERS = _headers()
 def page(service: Service) -> str:
     """The page of one flow."""
     flow, inputs = service.flow, service.plan.signature
-    shape = chat_shape(flow, inputs)
+    shape = talk_shape(flow, inputs)
     facts = {
         "name": flow.display_name or flow.name,
         "description": flow.description or "",
