@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from genaiops.connections import _types
+import genaiops.connections._types as _types
 from genaiops.connections._base import Connection
 from genaiops.connections._custom import CustomConnection
 from genaiops.errors import ConnectionSettingsError, suggest

@@ -14,8 +14,8 @@ from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, Genaio
 from genaiops.flows._conversion import convert_value
 from genaiops.flows._failures import failure, place_in_user_code
 from genaiops.flows._flex import with_code_default
+from genaiops.flows._head import chat_shape
 from genaiops.flows._literals import fit_connection
-from genaiops.flows._load import chat_shape
 from genaiops.flows._model import Flow, InputDef
 from genaiops.flows._nodes import MODEL_CONFIGURATIONS
 from genaiops.flows._outcome import Services

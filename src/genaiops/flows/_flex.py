@@ -14,7 +14,7 @@ from typing import Any
 
 from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.flows._graph import Report
-from genaiops.flows._load import LoadOptions, chat_shape, read_head
+from genaiops.flows._head import LoadOptions, chat_shape, read_head
 from genaiops.flows._locate import flow_name
 from genaiops.flows._model import Flow, InputDef, OutputDef
 from genaiops.flows._nodes import Reader

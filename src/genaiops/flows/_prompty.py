@@ -11,7 +11,7 @@ from typing import Any
 
 from genaiops.errors import FlowDefinitionError
 from genaiops.flows._graph import Report
-from genaiops.flows._load import LoadOptions, chat_shape
+from genaiops.flows._head import LoadOptions, chat_shape
 from genaiops.flows._locate import flow_name
 from genaiops.flows._model import Flow, InputDef
 from genaiops.flows._nodes import Reader

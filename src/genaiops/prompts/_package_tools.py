@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from genaiops.prompts import _service_tools
+import genaiops.prompts._service_tools as _service_tools
 
 TOOL_GROUP = "genaiops.tools"
 """Entry point group: the name is a tool's id, the value a function whose parameters are the node's inputs."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from genaiops.reports import _format as formats
+import genaiops.reports._format as formats
 from genaiops.reports._advice import advise, headline
 from genaiops.reports._diff import word_diff
 from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
