@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genaiops.errors import SettingsError
-from genaiops.experiments import examine_experiment, load_experiment
+from genaiops.experiments import examine_experiment, load_experiment, overlay_environments
 from tests.experiments.usecase import BASE, make_use_case, settings_of, write
 
 
@@ -171,6 +171,18 @@ def test_an_overlay_cannot_change_the_name_and_says_so(tmp_path: Path) -> None:
 
     assert spec.name == "web"
     assert warnings(spec) == ["overlay-fixed-key"]
+
+
+def test_a_name_near_an_overlay_is_warned_about_and_the_base_file_counts(tmp_path: Path) -> None:
+    make_use_case(tmp_path, prod="runtime: other\n", pr="")
+
+    found = examine_experiment(tmp_path, settings_of(tmp_path), env="prd")
+
+    (warning,) = [finding for finding in found.findings if finding.code == "unknown-environment"]
+    assert (warning.severity, warning.hint) == ("warning", "Did you mean 'prod'?")
+    assert found.spec is not None
+    assert found.spec.overlay is None
+    assert overlay_environments(tmp_path / "experiment.yaml") == ["pr", "prod"]
 
 
 def test_the_environment_may_come_from_a_variable(tmp_path: Path) -> None:

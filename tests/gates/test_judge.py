@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,39 @@ def test_repeats_of_a_row_are_one_row(tmp_path: Path) -> None:
 
     assert check.details["rows"] == 40
     assert check.low == pytest.approx(0.7695, abs=5e-4)  # Wilson, 36 of 40, not 180 of 200
+
+
+def test_each_demand_is_checked_once_however_often_rows_were_repeated(tmp_path: Path) -> None:
+    """2 failed rows a repeat of 38 + 2: 10 of 200, which is 5 % once more."""
+    scores: list[float | None] = [*passes(36, 37), None]
+    folder = write_experiment(tmp_path / "e", {"variant_0": {"accuracy": scores}}, failed={"variant_0": 2}, repeats=5)
+
+    verdict = judged(folder, {"metrics": {"accuracy": {"min": 0.5}}, "max_latency_p95_s": 2})
+
+    assert [check.rule for check in verdict.checks] == ["failed rows", "unscored rows", "floor", "latency"]
+    assert only(verdict, "failed rows").words == (
+        "variant_0 on train, 5 repeats: 10 of 200 rows failed (5 %); accepted: 5 %."
+    )
+    assert only(verdict, "unscored rows").found == pytest.approx(5 / 190)
+    assert "in the slowest of 5 repeats" in only(verdict, "latency").words
+
+
+def test_the_slowest_repeat_is_held_against_the_limit_and_an_unknown_one_is_not_fast(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "e", {"variant_0": {"accuracy": passes(36, 40)}}, repeats=3)
+    file = folder / "experiment.json"
+    form = json.loads(file.read_text())
+    policy = {"metrics": {"accuracy": {"min": 0.5}}, "max_latency_p95_s": 2}
+
+    form["runs"][1]["latency_s"]["p95"] = 2.5
+    file.write_text(json.dumps(form))
+    slow = only(judged(folder, policy), "latency")
+    form["runs"][1]["latency_s"]["p95"] = None
+    file.write_text(json.dumps(form))
+    unknown = only(judged(folder, policy), "latency")
+
+    assert (slow.result, slow.found) == ("failed", 2.5)
+    assert unknown.result == "failed"
+    assert "was not measured" in unknown.words
 
 
 def test_clusters_weaken_a_comparison(tmp_path: Path) -> None:

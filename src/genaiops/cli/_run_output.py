@@ -12,7 +12,7 @@ import click
 from genaiops.cli._output import money, note, one_line, say, seconds, table
 
 if TYPE_CHECKING:
-    from genaiops.experiments import Estimate, ExperimentEvent, ExperimentResult, Prepared, Span
+    from genaiops.experiments import Estimate, ExperimentEvent, ExperimentResult, ExperimentSpec, Prepared, Span
     from genaiops.gates import Verdict
 
 _COLORS = {"better": "green", "not worse": "green", "worse": "red", "cannot tell": "yellow"}
@@ -25,6 +25,7 @@ def echo_plan(prepared: Prepared) -> None:
     spec = prepared.spec
     where = f" in {spec.env}" if spec.env else ""
     note(f"experiment {prepared.id}: {spec.name}{where}, {plan.kind}, {len(plan.cells)} of {plan.of} combinations")
+    note(f"  from {_files(spec)}")
     for cell in plan.cells[:_SHOWN_RUNS]:
         note(f"  {cell.label}{'  (baseline)' if cell.is_baseline else ''}")
     if len(plan.cells) > _SHOWN_RUNS:
@@ -34,6 +35,16 @@ def echo_plan(prepared: Prepared) -> None:
     if spec.evaluators:
         note(f"  scored by {', '.join(evaluator.name for evaluator in spec.evaluators)}")
     note(f"  {_estimate_line(estimate)}")
+
+
+def _files(spec: ExperimentSpec) -> str:
+    """The files in force: whoever mistypes an environment should see that its overlay is not among them."""
+    if spec.overlay is not None:
+        return f"{spec.file.name} and {spec.overlay.name}"
+    from genaiops.experiments import overlay_environments
+
+    overlays = overlay_environments(spec.file) if spec.env else []
+    return spec.file.name + (f" alone; overlays are there for {', '.join(overlays)}" if overlays else "")
 
 
 def _rows(prepared: Prepared, path: Path | None) -> str:

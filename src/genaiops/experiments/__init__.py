@@ -14,6 +14,7 @@ from genaiops.experiments._execute import (
 )
 from genaiops.experiments._from_logs import LogSample, dataset_from_logs
 from genaiops.experiments._history import Comparison, Side, compare_sides, default_side, side_of_run
+from genaiops.experiments._locate import overlay_environments
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._portable import export_experiment, import_experiment
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
@@ -85,6 +86,7 @@ __all__ = [
     "load_experiment",
     "load_result",
     "open_connections",
+    "overlay_environments",
     "parse_plan",
     "plan_cells",
     "prepare_again",

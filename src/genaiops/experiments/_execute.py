@@ -71,6 +71,7 @@ class Prepared:
         estimate: What they will take.
         findings: Warnings to tell.
         counts: Rows of each data file.
+        created: When the first attempt began, for an experiment that is resumed.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Prepared:
     estimate: Estimate
     findings: tuple[Finding, ...]
     counts: Mapping[Path, int] = field(default_factory=dict)
+    created: str | None = None
 
 
 def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp: str | None = None) -> Prepared:
@@ -224,7 +226,8 @@ def prepare_again(
     if not isinstance(form, dict) or not stamp:
         raise InputError(f"The experiment {result.id!r} does not say how to run it again.", file=result.path)
     request = replace(ExperimentRequest.from_json(form), **(changes or {}))
-    return prepare_experiment(request, settings, stamp=str(stamp))
+    prepared = prepare_experiment(request, settings, stamp=str(stamp))
+    return replace(prepared, created=str(result.data.get("created") or _now()))
 
 
 def open_connections(spec: ExperimentSpec, settings: Settings) -> ConnectionStore:
@@ -564,7 +567,7 @@ class _Experiment:
         return "simulated" if simulated and all(simulated) else "mixed" if any(simulated) else "live"
 
     def _first_form(self) -> dict[str, Any]:
-        prepared, spec = self._prepared, self._spec
+        prepared, spec, now = self._prepared, self._spec, _now()
         return {
             "schema_version": SCHEMA_VERSION,
             "id": prepared.id,
@@ -573,7 +576,8 @@ class _Experiment:
             "env": spec.env,
             "build_id": self._request.build_id,
             "stage": spec.env,
-            "created": _now(),
+            "created": prepared.created or now,
+            "resumed": now if prepared.created else None,
             "git": git_facts(self._settings.project),
             "use_case": str(spec.folder),
             "file": str(spec.file),

@@ -50,8 +50,7 @@ def find_overlay(base: Path, env: str | None, problems: Problems) -> Path | None
         path = base.with_name(f"{base.stem}.{env}{suffix}")
         if path.is_file():
             return path
-    envs = [path.name[len(base.stem) + 1 :].rsplit(".", 1)[0] for path in base.parent.glob(f"{base.stem}.*.y*ml")]
-    near = get_close_matches(env, envs, n=1, cutoff=0.7)
+    near = get_close_matches(env, overlay_environments(base), n=1, cutoff=0.7)
     if near:
         problems.warning(
             "unknown-environment",
@@ -60,3 +59,9 @@ def find_overlay(base: Path, env: str | None, problems: Problems) -> Path | None
             hint=f"Did you mean {near[0]!r}?",
         )
     return None
+
+
+def overlay_environments(base: Path) -> list[str]:
+    """The environments that have an overlay beside the base file, by name."""
+    overlays = [path for path in base.parent.glob(f"{base.stem}.*.*") if path.suffix in (".yaml", ".yml")]
+    return sorted({path.stem.removeprefix(f"{base.stem}.") for path in overlays})

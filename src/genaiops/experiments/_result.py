@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def load_result(path: Path) -> ExperimentResult:
 def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
     """The experiment that a user means: its id, the beginning of its id, its folder, or `latest`.
 
+    `latest` is the one that was started or resumed last; judging or reporting an older one changes nothing in that.
+
     Raises:
         DataError: No such experiment, or several begin so.
     """
@@ -116,9 +119,9 @@ def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
     for place in (Path(name), folder / text):
         if (place / EXPERIMENT_FILE).is_file():
             return load_result(place)
-    ids = [path.name for path in _folders(settings)]
-    if text == "latest" and ids:
-        return load_result(folder / ids[0])
+    if text == "latest" and (latest := list_experiments(settings, limit=1)):
+        return latest[0]
+    ids = sorted(path.name for path in _folders(settings))
     begin = [item for item in ids if item.startswith(text)]
     if len(begin) == 1:
         return load_result(folder / begin[0])
@@ -131,20 +134,28 @@ def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
 
 
 def list_experiments(settings: Settings, *, limit: int | None = None) -> list[ExperimentResult]:
-    """The experiments of this project, the latest first; folders that hold none are left out."""
+    """The experiments of this project, the one started or resumed last first; folders that hold none are left out."""
     found = []
     for path in _folders(settings):
         try:
             found.append(load_result(path))
         except DataError:
             continue
-    found.sort(key=lambda result: str(result.data.get("created", "")), reverse=True)
+    found.sort(key=_started, reverse=True)
     return found[:limit]
+
+
+def _started(result: ExperimentResult) -> tuple[float, str]:
+    """When it was started last, by its own record: files get new times whenever a gate or a report looks at them."""
+    try:
+        moment = datetime.fromisoformat(str(result.data.get("resumed") or result.data.get("created")))
+    except ValueError:
+        return 0.0, result.id
+    return moment.timestamp(), result.id
 
 
 def _folders(settings: Settings) -> list[Path]:
     folder = settings.state / FOLDER
     if not folder.is_dir():
         return []
-    paths = [path for path in folder.iterdir() if (path / EXPERIMENT_FILE).is_file()]
-    return sorted(paths, key=lambda path: (path / EXPERIMENT_FILE).stat().st_mtime_ns, reverse=True)
+    return [path for path in folder.iterdir() if (path / EXPERIMENT_FILE).is_file()]

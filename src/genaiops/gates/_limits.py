@@ -73,12 +73,12 @@ def row_checks(evidence: Evidence, runs: Sequence[Mapping[str, Any]], policy: Po
     """Failed rows of the application and rows that evaluators could not score: two different faults, counted apart."""
     if not runs:
         yield Check(rule="measured", result="failed", words="No run was made, so there is nothing to judge.")
-    for run in runs:
-        rows = run.get("rows", {})
-        done, failed = int(rows.get("completed") or 0), int(rows.get("failed") or 0)
+    for (variant, dataset), repeats in _cells(runs).items():
+        counts = [run.get("rows") or {} for run in repeats]
+        done, failed = (sum(int(rows.get(word) or 0) for rows in counts) for word in ("completed", "failed"))
         total = done + failed
-        where: dict[str, Any] = {"variant": label(run), "dataset": run.get("dataset")}
-        at = f"{label(run)} on {run.get('dataset')}"
+        where: dict[str, Any] = {"variant": variant, "dataset": dataset}
+        at = f"{variant} on {dataset}{_so_often(repeats)}"
         if done == 0:
             words = f"{at}: {'all' if total else 'there were'} {total or 'no'} rows{' failed' if total else ''}."
             yield Check(rule="measured", result="failed", words=words, found=float(done), **where)
@@ -100,10 +100,28 @@ def cost_checks(runs: Sequence[Mapping[str, Any]], policy: Policy) -> Iterator[C
         each = total / rows if total is not None and rows else None
         yield _ceiling("cost", each, policy.max_cost_per_row_usd, "A row costs", "$")
     if policy.max_latency_p95_s is not None:
-        for run in runs:
-            found = usable((run.get("latency_s") or {}).get("p95"))
-            about = f"95 % of rows of {label(run)} on {run.get('dataset')} finish within"
-            yield _ceiling("latency", found, policy.max_latency_p95_s, about, "", " s")
+        for (variant, dataset), repeats in _cells(runs).items():
+            times = [usable((run.get("latency_s") or {}).get("p95")) for run in repeats]
+            known = [time for time in times if time is not None]
+            slowest = max(known) if len(known) == len(times) else None
+            about = f"95 % of rows of {variant} on {dataset}{_slowest(repeats)} finish within"
+            yield _ceiling("latency", slowest, policy.max_latency_p95_s, about, "", " s")
+
+
+def _cells(runs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The runs of each variant on each dataset, its repeats together: they are one thing to judge."""
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for run in runs:
+        cells.setdefault((label(run), str(run.get("dataset"))), []).append(run)
+    return cells
+
+
+def _so_often(repeats: Sequence[Any]) -> str:
+    return f", {len(repeats)} repeats" if len(repeats) > 1 else ""
+
+
+def _slowest(repeats: Sequence[Any]) -> str:
+    return f" in the slowest of {len(repeats)} repeats" if len(repeats) > 1 else ""
 
 
 def _together(
@@ -208,16 +226,20 @@ def _one_segment(rule: SegmentPolicy, item: Measured, segment: str, form: Mappin
 
 
 def _unscored_checks(evidence: Evidence, labels: Mapping[str, str], policy: Policy) -> Iterator[Check]:
+    cells: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for score in evidence.scores:
         run = str(score.get("run"))
         forms = list(score.get("metrics", {}).values())
-        if run not in labels or not forms:
-            continue
-        failed = max(int(form.get("failed") or 0) for form in forms)
-        total = max(int(form.get("rows") or 0) + int(form.get("failed") or 0) for form in forms)
-        where = {"variant": labels[run], "dataset": score.get("dataset"), "evaluator": score.get("evaluator")}
-        of = f"of {labels[run]} on {score.get('dataset')}"
-        about = f"{score.get('evaluator')} could not score {failed} of {total} rows {of}"
+        if run in labels and forms:
+            failed = max(int(form.get("failed") or 0) for form in forms)
+            total = max(int(form.get("rows") or 0) + int(form.get("failed") or 0) for form in forms)
+            key = (str(score.get("evaluator")), labels[run], str(score.get("dataset")))
+            cells.setdefault(key, []).append((failed, total))
+    for (evaluator, variant, dataset), counts in cells.items():
+        failed, total = (sum(column) for column in zip(*counts, strict=True))
+        of = f"of {variant} on {dataset}{_so_often(counts)}"
+        about = f"{evaluator} could not score {failed} of {total} rows {of}"
+        where = {"variant": variant, "dataset": dataset, "evaluator": evaluator}
         if total:
             yield _share_check("unscored rows", failed, total, policy.max_unscored_rows, about, where)
 
