@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -107,35 +107,83 @@ def echo_result(result: ExperimentResult, verdict: Verdict | None, reports: Sequ
 
 
 def _echo_metrics(result: ExperimentResult) -> None:
-    words = {(c["evaluator"], c["dataset"], c["metric"], c["candidate"]): c for c in result.comparisons}
-    labels = {run["id"]: run for run in result.runs}
-    rows: list[tuple[str, ...]] = []
-    for score in result.scores:
-        run = labels.get(score["run"], {})
-        label = str(run.get("variant_label", ""))
-        for name, figures in score["metrics"].items():
-            found = words.get((score["evaluator"], score["dataset"], name, label))
-            against = "baseline" if run.get("is_baseline") else _signed(found["difference"]) if found else ""
-            verdict = "" if found is None else str(found["verdict"])
-            rows.append(
-                (
-                    name,
-                    label,
-                    score["dataset"],
-                    score["evaluator"],
-                    _figure(figures),
-                    _counts(figures),
-                    against,
-                    verdict,
-                )
-            )
-    headers = ("metric", "variant", "dataset", "evaluator", "value", "rows", "difference", "verdict")
-    rows.sort(key=lambda row: (row[3], row[0], row[2]))
-    if rows:
-        _colored_table(headers, rows)
+    shown, others = _metric_rows(result)
+    if shown:
+        names = [row.metric_and_evaluator for row in shown]
+        is_ambiguous = len({metric for metric, _ in names}) < len(set(names))
+        headers = ("metric", *(("evaluator",) if is_ambiguous else ()), "dataset", "variant")
+        rows = [row.cells(with_evaluator=is_ambiguous) for row in shown]
+        _colored_table((*headers, "value", "difference", "verdict"), _without_repeats(rows, len(headers) - 1))
     else:
         runs = [(r["variant_label"], r["dataset"], _row_counts(r["rows"]), str(r["status"])) for r in result.runs]
         table(("variant", "dataset", "rows", "status"), runs)
+    if others:
+        note(f"also measured, in the report: {', '.join(others)}")
+
+
+class _MetricRow(NamedTuple):
+    evaluator: str
+    metric: str
+    dataset: str
+    is_candidate: bool
+    variant: str
+    value: str
+    difference: str
+    verdict: str
+
+    @property
+    def metric_and_evaluator(self) -> tuple[str, str]:
+        return self.metric, self.evaluator
+
+    def cells(self, *, with_evaluator: bool) -> tuple[str, ...]:
+        where = (self.metric, self.evaluator, self.dataset) if with_evaluator else (self.metric, self.dataset)
+        return (*where, self.variant, self.value, self.difference, self.verdict)
+
+
+def _metric_rows(result: ExperimentResult) -> tuple[list[_MetricRow], list[str]]:
+    """Metrics with an interval or a comparison, the baseline of each first; and the names of the others.
+
+    Where no metric has either, all are shown.
+    """
+    words = {(c["evaluator"], c["dataset"], c["metric"], c["candidate"]): c for c in result.comparisons}
+    runs = {run["id"]: run for run in result.runs}
+    judged = {(c["evaluator"], c["metric"]) for c in result.comparisons}
+    rows: list[_MetricRow] = []
+    for score in result.scores:
+        run = runs.get(score["run"], {})
+        label = str(run.get("variant_label", ""))
+        for name, figures in score["metrics"].items():
+            if figures.get("low") is not None:
+                judged.add((score["evaluator"], name))
+            found = words.get((score["evaluator"], score["dataset"], name, label))
+            rows.append(
+                _MetricRow(
+                    score["evaluator"],
+                    name,
+                    score["dataset"],
+                    not run.get("is_baseline"),
+                    label,
+                    _figure(figures),
+                    "baseline" if run.get("is_baseline") else _signed(found["difference"]) if found else "",
+                    "" if found is None else str(found["verdict"]),
+                )
+            )
+    shown = [row for row in rows if (row.evaluator, row.metric) in judged] or rows
+    others = {row.metric for row in rows} - {row.metric for row in shown}
+    return sorted(shown, key=lambda row: row[:4]), sorted(others)
+
+
+def _without_repeats(rows: Sequence[tuple[str, ...]], columns: int) -> list[tuple[str, ...]]:
+    """The first cells of a row blank where they say what the row above says: groups are seen, not read."""
+    found: list[tuple[str, ...]] = []
+    before: tuple[str, ...] = ()
+    for row in rows:
+        same = 0
+        while same < columns and before[: same + 1] == row[: same + 1]:
+            same += 1
+        found.append(("",) * same + row[same:])
+        before = row
+    return found
 
 
 def _colored_table(headers: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
@@ -160,11 +208,9 @@ def _figure(figures: Mapping[str, Any]) -> str:
     if figures.get("value") is None:
         return "not measured"
     value = f"{figures['value']:.4g}"
-    return value if figures.get("low") is None else f"{value} [{figures['low']:.3g}, {figures['high']:.3g}]"
-
-
-def _counts(figures: Mapping[str, Any]) -> str:
-    return f"{figures['rows']}" + (f" ({figures['failed']} not scored)" if figures.get("failed") else "")
+    if figures.get("low") is not None:
+        value += f" [{figures['low']:.3g}, {figures['high']:.3g}]"
+    return f"{value}, {figures['failed']} not scored" if figures.get("failed") else value
 
 
 def _row_counts(rows: Mapping[str, int]) -> str:
@@ -187,16 +233,19 @@ def _echo_failures(runs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:
-    for entry in comparisons:
-        certainty = entry.get("certainty")
-        if entry["verdict"] == "cannot tell" and certainty:
-            price = [f"{certainty['rows']} more rows"]
-            if certainty.get("cost_usd"):
-                price.append(money(certainty["cost_usd"]))
-            if certainty.get("duration_s"):
-                price.append(seconds(certainty["duration_s"]))
-            what = f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
-            note(f"{what} cannot be told yet: about {', '.join(price)} would")
+    undecided = [c for c in comparisons if c["verdict"] == "cannot tell" and c.get("certainty")]
+    for entry in undecided:
+        certainty = entry["certainty"]
+        price = [f"about {certainty['rows']} more rows"]
+        if certainty.get("cost_usd"):
+            price.append(money(certainty["cost_usd"]))
+        if certainty.get("duration_s"):
+            price.append(seconds(certainty["duration_s"]))
+        note(f"to tell {_compared(entry)}: {', '.join(price)}")
+
+
+def _compared(entry: Mapping[str, Any]) -> str:
+    return f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
 
 
 def _echo_search(search: Mapping[str, Any] | None) -> None:
@@ -221,9 +270,9 @@ def _echo_search(search: Mapping[str, Any] | None) -> None:
 
 def _echo_regressions(regressions: Iterable[Mapping[str, Any]]) -> None:
     for entry in regressions:
-        nodes = ", ".join(f"{group['count']} begin in {group['node']}" for group in entry["by_node"][:3])
-        what = f"{entry['metric']} of {entry['candidate']} on {entry['dataset']}"
-        note(f"{what}: {entry['worse']} rows got worse; {nodes}")
+        nodes = ", ".join(f"{group['count']} from {group['node']} on" for group in entry["by_node"][:3])
+        rows = "1 row" if entry["worse"] == 1 else f"{entry['worse']} rows"
+        note(f"worse in {_compared(entry)}: {rows}, {nodes}")
 
 
 def _sum_line(result: ExperimentResult) -> str:
