@@ -83,6 +83,13 @@ def test_every_command_has_help_with_an_example(path: str, command: click.Comman
     assert f"genaiops {path}".strip() in example
 
 
+@pytest.mark.parametrize("words", [[], ["flow"]])
+def test_no_command_shows_the_help_and_is_not_a_success(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+
+    assert capsys.readouterr().err.startswith("Usage: genaiops")
+
+
 def test_an_unknown_command_names_the_nearest_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["aduit"]) == 2
 

@@ -83,6 +83,10 @@ def _print_error(error: Exception) -> int:
 
 
 def _print_usage(error: click.UsageError) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # Nothing was asked for, so nothing was done: the help, and not the exit code of a success.
+        click.echo(error.format_message(), err=True)
+        return USAGE
     say("error", error.format_message(), color="red")
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
