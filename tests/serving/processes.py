@@ -121,14 +121,14 @@ def stats(address: str) -> dict[str, Any]:
     return found
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 15) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 15, *, pause_s: float = 0.05) -> Any:
     deadline = time.monotonic() + timeout_s
     while True:
         found = condition()
         if found:
             return found
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 def is_alive(pid: int) -> bool:

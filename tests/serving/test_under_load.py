@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .conftest import Serve, Served, write_flow
+from .processes import wait_until
 
 
 def test_what_does_not_fit_into_the_queue_is_refused_at_once_with_a_time_to_come_back(
@@ -41,27 +42,6 @@ def test_a_request_that_takes_too_long_is_answered_with_504(serve: Serve, echo_f
     assert served.service.admission.in_flight == 0
 
 
-def test_a_body_that_does_not_arrive_is_given_up(serve: Serve, echo_flow: Path) -> None:
-    served = serve(echo_flow, body_timeout_s=0.3)
-
-    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
-        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        reply = client.recv(4096)
-
-    assert reply.startswith(b"HTTP/1.1 408")
-
-
-def test_a_head_that_does_not_arrive_is_given_up(serve: Serve, echo_flow: Path) -> None:
-    served = serve(echo_flow, body_timeout_s=0.3)
-
-    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
-        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        started = time.monotonic()
-        assert client.recv(4096) == b""
-
-    assert time.monotonic() - started < 3
-
-
 WAITING = "import asyncio\n\nasync def wait(text: str) -> str:\n    await asyncio.sleep(float(text))\n    return text\n"
 
 
@@ -72,27 +52,19 @@ def test_a_client_that_leaves_cancels_its_row_and_frees_its_place(serve: Serve, 
     with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
         body = b'{"text": "60"}'
         client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        _wait_until(lambda: served.service.admission.in_flight == 1)
-    _wait_until(lambda: served.service.admission.in_flight == 0)
+        wait_until(lambda: served.service.admission.in_flight == 1)
+    wait_until(lambda: served.service.admission.in_flight == 0)
 
     assert served.service.metrics.disconnected == 1
 
 
 def test_a_quick_flow_that_turns_slow_goes_back_to_threads(serve: Serve, echo_flow: Path) -> None:
     served = serve(echo_flow)
-    for _ in range(200):
-        served.score({"text": "hi"})
-    was_quick = served.service.quick.trusted
+    # On a busy machine rows look slow now and then, so trust may take more rows than on a quiet one.
+    wait_until(lambda: served.score({"text": "hi"}).status == 200 and served.service.quick.trusted, 60, pause_s=0)
 
     assert served.score({"text": "sleep 0.1"}).json() == {"shouted": "SLEEP 0.1"}
-    assert (was_quick, served.service.quick.trusted) == (True, False)
-
-
-def _wait_until(condition: object, timeout_s: float = 3) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert not served.service.quick.trusted
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
 from genaiops.serving._openai import chat_completions, models
 from genaiops.serving._openapi import describe
 from genaiops.serving._page import PAGE_HEADERS, page
-from genaiops.serving._requests import ClientLeft, discard_body
+from genaiops.serving._presence import ClientGone
+from genaiops.serving._requests import discard_body
 from genaiops.serving._responses import send, send_json
 from genaiops.serving._score import feedback, score
-from genaiops.serving._service import ClientGone, Service, request_id_of
+from genaiops.serving._service import Service, request_id_of
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,10 @@ async def _answer(service: Service, path: str, scope: Any, receive: Any, send_me
     request_id = request_id_of(scope)
     started_answer = False
 
-    async def tracked_send(message: Any) -> None:
+    def tracked_send(message: Any) -> Any:
         nonlocal started_answer
         started_answer = True
-        await send_message(message)
+        return send_message(message)
 
     try:
         service.authorize(scope)
@@ -72,7 +73,7 @@ async def _answer(service: Service, path: str, scope: Any, receive: Any, send_me
     except RequestRefused as refused:
         status = refused.status
         await _refuse(service, refused, path, receive, send_message, request_id)
-    except (ClientLeft, ClientGone):
+    except ClientGone:
         status = 499  # nobody is there to be answered; the word that nginx's logs use
         service.metrics.disconnected += 1
     except Exception:

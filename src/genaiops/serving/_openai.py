@@ -13,6 +13,7 @@ from typing import Any
 
 from genaiops.flows import ChatShape, Flow, InputDef, Outcome
 from genaiops.serving._errors import RequestRefused, refusal_of
+from genaiops.serving._presence import presence_of
 from genaiops.serving._requests import Scope, read_body, read_json
 from genaiops.serving._responses import encode, send_json
 from genaiops.serving._score import broken_stream
@@ -57,12 +58,12 @@ async def chat_completions(service: Service, scope: Scope, receive: Any, send: A
     request = _request_of(body)
     inputs = flow_inputs(service.flow, shape, request["messages"], service.plan.signature)
     if request.get("stream"):
-        async with service.stream(inputs, scope, receive, request_id=request_id) as row:
+        async with service.stream(inputs, scope, request_id=request_id) as row:
             if row.outcome.status == "failed":
                 raise refusal_of(row.outcome.error)
-            await _send_chunks(service, request, row, shape, receive, send, request_id=request_id)
+            await _send_chunks(service, request, row, shape, scope, send, request_id=request_id)
         return 200
-    outcome = await service.answer(inputs, scope, receive, request_id=request_id)
+    outcome = await service.answer(inputs, scope, request_id=request_id)
     if outcome.status == "failed":
         raise refusal_of(outcome.error)
     answer = _answer_of(outcome, shape)[1]
@@ -167,7 +168,7 @@ async def _send_chunks(
     request: Mapping[str, Any],
     row: StreamedRow,
     shape: ChatShape,
-    receive: Any,
+    scope: Scope,
     send: Any,
     *,
     request_id: str,
@@ -178,7 +179,7 @@ async def _send_chunks(
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         return encode({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
 
-    writer = EventWriter(service, receive, send, request_id=request_id)
+    writer = EventWriter(service, presence_of(scope), send, request_id=request_id)
     await writer.start()
     await writer.event(chunk({"role": "assistant", "content": ""}))
     try:

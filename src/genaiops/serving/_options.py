@@ -22,6 +22,7 @@ class ServeOptions:
         queue: Requests that may wait in one worker; more are refused at once with 429.
         deadline_s: How long one request may take, waiting included; then it is answered with 504.
         body_timeout_s: How long a client may take to send headers, and again to send a body.
+        stall_timeout_s: How long a client may stop reading its answer; then the connection is cut.
         max_body_bytes: Larger bodies are refused with 413.
         drain_delay_s: After SIGTERM the server is not ready but still answers for so long, so that load balancers
             notice.
@@ -44,6 +45,7 @@ class ServeOptions:
     queue: int = 512
     deadline_s: float = 300.0
     body_timeout_s: float = 15.0
+    stall_timeout_s: float = 60.0
     max_body_bytes: int = 4 * 1024 * 1024
     drain_delay_s: float = 1.0
     grace_s: float = 25.0
@@ -61,7 +63,7 @@ class ServeOptions:
         for name in ("workers", "concurrency", "max_body_bytes", "log_max_bytes", "log_max_files"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"Expected {name} to be at least 1, found {getattr(self, name)}.")
-        for name in ("deadline_s", "body_timeout_s", "grace_s"):
+        for name in ("deadline_s", "body_timeout_s", "stall_timeout_s", "grace_s"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"Expected {name} to be more than 0 seconds, found {getattr(self, name)}.")
         if not 0 <= self.log_sample <= 1:

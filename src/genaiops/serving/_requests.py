@@ -9,6 +9,7 @@ from typing import Any
 
 from genaiops.flows import InputDef
 from genaiops.serving._errors import RequestRefused
+from genaiops.serving._presence import ClientGone
 
 Scope = Mapping[str, Any]
 
@@ -16,10 +17,6 @@ Scope = Mapping[str, Any]
 MAX_DEPTH = 128
 # What is read and thrown away of a body that was refused, so that its sender hears why.
 _MAX_DISCARDED_BYTES, _DISCARD_S = 64 * 1024 * 1024, 5.0
-
-
-class ClientLeft(Exception):
-    """The client closed the connection before its request was complete."""
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -35,12 +32,14 @@ async def read_body(scope: Scope, receive: Any, *, max_bytes: int, timeout_s: fl
 
     Raises:
         RequestRefused: It is too large (413) or comes too slowly (408).
-        ClientLeft: The connection was closed.
+        ClientGone: The connection was closed.
     """
     declared = header(scope, b"content-length")
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(int(declared), max_bytes)
-    first = await _receive(receive, timeout_s)
+    # Nearly every body came with its head: then there is nothing to wait for.
+    is_whole = (scope.get("state") or {}).get("is_whole", False)
+    first = _present(await receive()) if is_whole else await _receive(receive, timeout_s)
     if not first.get("more_body"):
         body: bytes = first.get("body", b"")
         if len(body) > max_bytes:
@@ -65,8 +64,12 @@ async def _receive(receive: Any, timeout_s: float) -> dict[str, Any]:
             message: dict[str, Any] = await receive()
     except TimeoutError as error:
         raise RequestRefused(408, "The body did not arrive in time.", headers={"Connection": "close"}) from error
+    return _present(message)
+
+
+def _present(message: dict[str, Any]) -> dict[str, Any]:
     if message["type"] == "http.disconnect":
-        raise ClientLeft
+        raise ClientGone
     return message
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from genaiops.flows import Outcome
 from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused, refusal_of
 from genaiops.serving._negotiation import check_acceptable, wants_stream
+from genaiops.serving._presence import presence_of
 from genaiops.serving._requests import Scope, header, inputs_of, read_body, read_json
 from genaiops.serving._responses import encode, send_json
 from genaiops.serving._service import Service, StreamedRow, is_stream, recorder_of
@@ -28,10 +29,10 @@ async def score(service: Service, scope: Scope, receive: Any, send: Any, *, requ
     accept = header(scope, b"accept")
     inputs = await read_inputs(service, scope, receive)
     if wants_stream(accept):
-        async with service.stream(inputs, scope, receive, request_id=request_id) as row:
-            return await _answer_streamed(service, row, accept, receive, send, request_id=request_id)
+        async with service.stream(inputs, scope, request_id=request_id) as row:
+            return await _answer_streamed(service, row, accept, scope, send, request_id=request_id)
     check_acceptable(accept, has_stream=False)
-    outcome = await service.answer(inputs, scope, receive, request_id=request_id)
+    outcome = await service.answer(inputs, scope, request_id=request_id)
     if outcome.status == "failed":
         raise refusal_of(outcome.error)
     await send_json(send, 200, public_answer(service, outcome), {"x-request-id": request_id})
@@ -39,7 +40,7 @@ async def score(service: Service, scope: Scope, receive: Any, send: Any, *, requ
 
 
 async def _answer_streamed(
-    service: Service, row: StreamedRow, accept: str, receive: Any, send: Any, *, request_id: str
+    service: Service, row: StreamedRow, accept: str, scope: Scope, send: Any, *, request_id: str
 ) -> int:
     if row.outcome.status == "failed":
         raise refusal_of(row.outcome.error)
@@ -51,7 +52,7 @@ async def _answer_streamed(
         raise RequestRefused(400, f"Multiple stream output fields not supported: {', '.join(sorted(streams))}.")
     else:
         plain = {name: value for name, value in public.items() if name not in streams}
-        await _send_stream(service, row, streams[0], plain, receive, send, request_id=request_id)
+        await _send_stream(service, row, streams[0], plain, scope, send, request_id=request_id)
     return 200
 
 
@@ -79,12 +80,12 @@ async def _send_stream(
     row: StreamedRow,
     name: str,
     plain: dict[str, Any],
-    receive: Any,
+    scope: Scope,
     send: Any,
     *,
     request_id: str,
 ) -> None:
-    writer = EventWriter(service, receive, send, request_id=request_id)
+    writer = EventWriter(service, presence_of(scope), send, request_id=request_id)
     await writer.start()
     if plain:
         await writer.event(encode(plain))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from genaiops.serving._app import create_app
+from genaiops.serving._protocol import watched_protocol
 from genaiops.serving._service import Service
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,9 @@ def make_server(service: Service) -> Any:
     options = service.options
     config = uvicorn.Config(
         create_app(service),
-        http=_http_protocol(options.body_timeout_s),
+        http=watched_protocol(service),
+        # Nobody here asks who the client is; the headers of a proxy need not be read.
+        proxy_headers=False,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -105,8 +108,7 @@ async def _drain(service: Service, server: Any, running: asyncio.Future[None]) -
     await asyncio.wait({running}, timeout=budget_s)
     if not running.done():
         log.warning("%d requests did not finish in time; their streams are ended", service.admission.in_flight)
-        service.phase = "closing"
-        service.closing.set()
+        service.close()
         await asyncio.wait({running}, timeout=_LAST_MOMENTS_S / 2)
         server.force_exit = True
 
@@ -121,41 +123,3 @@ def _stop_event() -> asyncio.Event:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     return stop
-
-
-def _http_protocol(header_timeout_s: float) -> type:
-    """Uvicorn's protocol, with a limit on how long the head of a request may take (slow loris)."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    class TimedProtocol(HttpToolsProtocol):
-        """Closes a connection whose request head does not arrive in time."""
-
-        _head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._start_timer()
-
-        def on_message_begin(self) -> None:
-            # The second request of a connection may come as slowly as the first one.
-            super().on_message_begin()
-            if self._head_timer is None:
-                self._start_timer()
-
-        def on_headers_complete(self) -> None:
-            self._stop_timer()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
-            super().connection_lost(exc)
-
-        def _start_timer(self) -> None:
-            self._head_timer = self.loop.call_later(header_timeout_s, self.transport.close)
-
-        def _stop_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-    return TimedProtocol

@@ -19,6 +19,7 @@ from genaiops.serving._admission import Admission, QueueFull, Slot
 from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
 from genaiops.serving._metrics import Metrics
 from genaiops.serving._options import ServeOptions
+from genaiops.serving._presence import CancelledWhenClientLeaves, presence_of
 from genaiops.serving._quick import QuickRows
 from genaiops.serving._request_log import RequestLog
 from genaiops.serving._requests import Scope, header
@@ -46,7 +47,8 @@ class Service:
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.options.concurrency, self.options.queue)
-        self.closing = asyncio.Event()
+        # Each open stream can be ended: called when the server's time is over.
+        self.streams: set[Callable[[], None]] = set()
         self.quick = QuickRows(self.plan.is_sync)
         # Plain generators are advanced here; the loop's own threads would be six for all clients.
         self.stream_threads = ThreadPoolExecutor(self.options.concurrency, thread_name_prefix="stream")
@@ -55,6 +57,12 @@ class Service:
     def flow(self) -> Flow:
         """The flow that is served."""
         return self.plan.flow
+
+    def close(self) -> None:
+        """Take no more requests and end what is still sent."""
+        self.phase = "closing"
+        for end in list(self.streams):
+            end()
 
     @property
     def public_outputs(self) -> list[str]:
@@ -87,7 +95,7 @@ class Service:
                 401, "An API key is required: `Authorization: Bearer KEY`.", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    async def answer(self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str) -> Outcome:
+    async def answer(self, inputs: Mapping[str, Any], scope: Scope, *, request_id: str) -> Outcome:
         """Run one row within the limits; a client that leaves cancels it.
 
         Raises:
@@ -95,14 +103,12 @@ class Service:
             ClientGone: Nobody waits for the answer any more.
         """
         with self._refusing():
-            outcome = await self._run(inputs, scope, receive, request_id=request_id)
+            outcome = await self._run(inputs, scope, request_id=request_id)
         self._note(outcome, request_id)
         return outcome
 
     @asynccontextmanager
-    async def stream(
-        self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str
-    ) -> AsyncIterator[StreamedRow]:
+    async def stream(self, inputs: Mapping[str, Any], scope: Scope, *, request_id: str) -> AsyncIterator[StreamedRow]:
         """Run one row whose outputs may be streams; it keeps its slot, and is noted, until the last piece is sent.
 
         Raises:
@@ -116,9 +122,8 @@ class Service:
             async with asyncio.timeout(self.options.deadline_s):
                 await slot.__aenter__()
         try:
-            with self._refusing():
-                work = self._run_within_deadline(inputs, recorder, started)
-                outcome = await _unless_client_leaves(asyncio.ensure_future(work), receive)
+            with self._refusing(), CancelledWhenClientLeaves(presence_of(scope)):
+                outcome = await self._run_within_deadline(inputs, recorder, started)
             row = StreamedRow(outcome, started + self.options.deadline_s)
             try:
                 yield row
@@ -173,13 +178,16 @@ class Service:
         if self.request_log is not None:
             self.request_log.write(outcome, request_id)
 
-    async def _run(self, inputs: Mapping[str, Any], scope: Scope, receive: Any, *, request_id: str) -> Outcome:
+    async def _run(self, inputs: Mapping[str, Any], scope: Scope, *, request_id: str) -> Outcome:
         if self.quick.trusted and self.export is None and self.admission.is_open:
             return self.quick.run(lambda: self.plan.run_now(inputs))
         recorder = recorder_of(scope, self.flow.name, request_id)
-        work = self._run_within_limits(inputs, recorder)
-        # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
-        outcome = await (work if self.plan.is_sync else _unless_client_leaves(asyncio.ensure_future(work), receive))
+        if self.plan.is_sync:
+            # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
+            outcome = await self._run_within_limits(inputs, recorder)
+        else:
+            with CancelledWhenClientLeaves(presence_of(scope)):
+                outcome = await self._run_within_limits(inputs, recorder)
         self.quick.saw(sum(node.duration_s for node in outcome.nodes.values()) or outcome.duration_s)
         if self.export is not None:
             self.export(outcome.spans)
@@ -188,34 +196,6 @@ class Service:
     async def _run_within_limits(self, inputs: Mapping[str, Any], recorder: SpanRecorder) -> Outcome:
         async with asyncio.timeout(self.options.deadline_s), Slot(self.admission):
             return await self.plan.run(inputs, recorder=recorder)
-
-
-async def _unless_client_leaves(work: asyncio.Future[Outcome], receive: Any) -> Outcome:
-    """The result of `work`, which is cancelled when the connection closes first.
-
-    A quick row never pays for watching: the watch begins after a moment.
-    """
-    try:
-        done, _ = await asyncio.wait({work}, timeout=0.05)
-        if done:
-            return work.result()
-        watch = asyncio.ensure_future(_disconnected(receive))
-        try:
-            both: set[asyncio.Future[Any]] = {work, watch}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            raise ClientGone
-        finally:
-            watch.cancel()
-    finally:
-        if not work.done():
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its answer was ready."""
 
 
 def is_stream(value: Any) -> bool:
@@ -265,11 +245,6 @@ class StreamedRow:
             if is_stream(value):
                 await close_stream(value)
                 self.outcome.outputs[name] = "".join(self.said.get(name, ()))
-
-
-async def _disconnected(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def recorder_of(scope: Scope, flow_name: str, request_id: str) -> SpanRecorder:

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
+from genaiops.serving._presence import Presence
 from genaiops.serving._responses import encode
 from genaiops.serving._service import Service, StreamedRow
 
@@ -22,6 +23,8 @@ HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 _END = object()
+# Why a stream is cut short.
+_LEFT, _CLOSING = "left", "closing"
 
 
 async def pieces(stream: Any, threads: Executor) -> AsyncIterator[Any]:
@@ -46,9 +49,9 @@ class StreamTooLong(Exception):
 class EventWriter:
     """Writes events to one connection until the stream ends, the client leaves or the server closes."""
 
-    def __init__(self, service: Service, receive: Any, send: Any, *, request_id: str) -> None:
+    def __init__(self, service: Service, presence: Presence, send: Any, *, request_id: str) -> None:
         self._service = service
-        self._receive = receive
+        self._presence = presence
         self._send = send
         self._request_id = request_id
 
@@ -77,43 +80,43 @@ class EventWriter:
         Raises:
             StreamTooLong: The request's deadline passed.
         """
-        left = asyncio.ensure_future(_client_leaves(self._receive))
-        closing = asyncio.ensure_future(self._service.closing.wait())
-        iterator = aiter(pieces(row.outcome.outputs[name], self._service.stream_threads))
+        task = asyncio.current_task()
+        assert task is not None
+        why = ""
+
+        def stop(reason: str) -> None:
+            nonlocal why
+            why = why or reason
+            task.cancel()
+
+        end_of_server = partial(stop, _CLOSING)
+        self._service.streams.add(end_of_server)
+        self._presence.watch(partial(stop, _LEFT))
         try:
-            while True:
-                step = asyncio.ensure_future(anext(iterator, _END))
-                await self._first_of(step, left, closing, row.deadline)
-                if not step.done():
-                    step.cancel()
-                    await asyncio.gather(step, return_exceptions=True)
-                    return await self._end_early(row, left, closing)
-                piece = step.result()
-                if piece is _END:
-                    return True
-                row.say(name, piece)
-                await self.event(shape(piece))
+            async with asyncio.timeout_at(row.deadline) as limit:
+                async for piece in pieces(row.outcome.outputs[name], self._service.stream_threads):
+                    row.say(name, piece)
+                    await self.event(shape(piece))
+            return True
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StreamTooLong(f"No answer within {self._service.options.deadline_s:g} s.") from error
+        except asyncio.CancelledError:
+            if not why:
+                raise
+            task.uncancel()
         finally:
-            left.cancel()
-            closing.cancel()
-
-    async def _first_of(self, step: Any, left: Any, closing: Any, deadline: float) -> None:
-        rest_s = max(0.0, deadline - asyncio.get_running_loop().time())
-        await asyncio.wait({step, left, closing}, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _end_early(self, row: StreamedRow, left: Any, closing: Any) -> bool:
-        if closing.done():
-            row.fail("The server was shut down before the answer was complete.")
-            # `retry` tells the client to come back at once: another server takes over.
-            await self.event(encode({"message": "The server is shutting down."}), "end", retry_ms=1000)
-        elif left.done():
-            row.fail("The client left before the answer was complete.")
-            self._service.metrics.disconnected += 1
-        else:
-            raise StreamTooLong(f"No answer within {self._service.options.deadline_s:g} s.")
+            self._presence.watch(None)
+            self._service.streams.discard(end_of_server)
+        await self._end_early(row, why)
         return False
 
-
-async def _client_leaves(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    async def _end_early(self, row: StreamedRow, why: str) -> None:
+        if why == _LEFT:
+            row.fail("The client left before the answer was complete.")
+            self._service.metrics.disconnected += 1
+            return
+        row.fail("The server was shut down before the answer was complete.")
+        # `retry` tells the client to come back at once: another server takes over.
+        await self.event(encode({"message": "The server is shutting down."}), "end", retry_ms=1000)
