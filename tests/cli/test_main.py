@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -48,14 +48,16 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="children's times are not told there")
 def test_help_takes_at_most_200_ms_of_cpu(tmp_path: Path) -> None:
-    run("--help", cwd=tmp_path)
+    # The least of a few: what others on the machine do can only add to it.
+    assert min(children_cpu_s(lambda: run("--help", cwd=tmp_path)) for _ in range(6)) <= 0.2
+
+
+def children_cpu_s(work: Callable[[], object]) -> float:
+    """Processor time of the processes that `work` waits for."""
     before = os.times()
-
-    run("--help", cwd=tmp_path)
-
+    work()
     after = os.times()
-    cpu_s = after.children_user - before.children_user + after.children_system - before.children_system
-    assert cpu_s <= 0.2
+    return after.children_user - before.children_user + after.children_system - before.children_system
 
 
 def test_help_groups_the_commands_by_stage(capsys: pytest.CaptureFixture[str]) -> None:
