@@ -103,16 +103,18 @@ def test_answers_are_kept_by_content_and_shared_while_under_way(write_flow: Writ
     assert all(outcome.nodes["ask"].kept and not outcome.tokens for outcome in again)
 
 
-@pytest.mark.parametrize(("temperature", "calls"), [("'0'", 0), ("0.7", 1)])
-def test_a_warm_model_is_asked_again_for_each_repetition(
-    write_flow: Write, tmp_path: Path, temperature: str, calls: int
+@pytest.mark.parametrize("temperature", ["'0'", "0.7"])
+def test_each_repetition_of_a_row_is_asked_anew_and_kept_by_itself(
+    write_flow: Write, tmp_path: Path, temperature: str
 ) -> None:
     folder = write_flow({**FILES, "flow.dag.yaml": FLOW.replace("temperature: '0'", f"temperature: {temperature}")})
-    run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept")
 
-    _, models = run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept", repeat=1)
+    calls = [
+        run_rows(folder, [{"question": "x"}], kept=tmp_path / "kept", repeat=repeat)[1].stats.calls
+        for repeat in (0, 1, 2, 0, 1, 2)
+    ]
 
-    assert models.stats.calls == calls
+    assert calls == [1, 1, 1, 0, 0, 0]
 
 
 def test_a_node_that_must_not_be_kept_says_so(write_flow: Write, tmp_path: Path) -> None:
@@ -159,6 +161,11 @@ def test_pure_functions_are_kept_when_they_say_so(write_flow: Write, tmp_path: P
     (folder / "kept_helper.py").write_text("ONE = 1  # edited\n", encoding="utf-8")
     run_rows(folder, [{"x": 1}], kept=tmp_path / "kept")
     assert calls.read_text(encoding="utf-8") == ".."
+
+    # A repetition of the row is no copy.
+    run_rows(folder, [{"x": 1}], kept=tmp_path / "kept", repeat=1)
+    run_rows(folder, [{"x": 1}], kept=tmp_path / "kept", repeat=1)
+    assert calls.read_text(encoding="utf-8") == "..."
 
 
 def test_a_streamed_answer_reaches_the_caller_in_pieces(write_flow: Write) -> None:

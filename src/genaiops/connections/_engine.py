@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from importlib import import_module
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +26,7 @@ from genaiops.connections._lane import Lane
 from genaiops.connections._pace import Change, Pace, Ticket
 from genaiops.connections._redaction import Redactor
 from genaiops.connections._retry import Tries, WireError
+from genaiops.connections._sdk import load_sdk
 from genaiops.connections._types import SimulatedConnection
 from genaiops.connections._wire import OpenAIWire, WireReply
 from genaiops.errors import GenaiopsError
@@ -205,9 +205,8 @@ class Engine:
         if asked.source == "simulated":
             return self._simulated
         if self._live is None:
-            # Most of a second of work, once: other rows go on meanwhile, and no call's time includes it. Asked for even
-            # when `sys.modules` has it: another thread may be in the middle of importing it.
-            await asyncio.to_thread(import_module, "openai")
+            # Half a second of work, once: other rows go on meanwhile, and no call's time includes it.
+            await asyncio.to_thread(load_sdk)
             self._live = self._live or OpenAIWire()
         return self._live
 

@@ -18,6 +18,7 @@ from genaiops.connections._base import Connection
 from genaiops.connections._calls import PATHS, model_endpoint
 from genaiops.connections._entra import entra_token_provider
 from genaiops.connections._retry import WireError, status_error
+from genaiops.connections._sdk import load_sdk
 from genaiops.connections._types import AUTH_ENTRA, AzureOpenAIConnection
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class OpenAIWire:
     """Clients of the OpenAI SDK, one per endpoint and credential, on one pool of connections of one event loop."""
 
     def __init__(self) -> None:
-        import openai
-
-        self._openai: ModuleType = openai
+        self._openai = openai = load_sdk()
         self._response_class = _httpx().Response
         self._transport_errors = (_httpx().TransportError, _httpx().StreamError)
         self._prepared: dict[tuple[Any, ...], tuple[Any, Any]] = {}

@@ -90,13 +90,14 @@ class CountedModels:
         from genaiops.kept import content_key
 
         parts = {"kind": "model", "api": api, "model": model_identity(connection, body), "body": body}
-        # A model that is asked to repeat itself gives one answer. Others give one for each repetition of the row, and
-        # one for each time that the same node asks the same.
-        if _is_repeatable(body):
-            return content_key(parts)
         asked = content_key(parts)
-        self._asked[asked] += 1
-        return content_key({"asked": asked, "repeat": self._repeat, "time": self._asked[asked]})
+        # Every repetition of a row is asked anew, even at temperature 0: it is there to show how much models waver.
+        which = {"repeat": self._repeat} if self._repeat else {}
+        # A model that is asked to repeat itself gives one answer; others one for each time that a node asks the same.
+        if not _is_repeatable(body):
+            self._asked[asked] += 1
+            which |= {"repeat": self._repeat, "time": self._asked[asked]}
+        return content_key({"asked": asked, **which}) if which else asked
 
     async def _fresh(self, connection: Any, body: dict[str, Any], api: str, options: Mapping[str, Any]) -> Any:
         reply = await self._models.call(connection, body, api=api, **self._with_repeat(options))

@@ -48,7 +48,9 @@ class KeptFunction:
             shown = to_json_value(arguments)
         except (NotJsonError, RecursionError):
             return await self._call(arguments)
-        key = content_key({"kind": "python", "code": self._code, "arguments": shown})
+        parts = {"kind": "python", "code": self._code, "arguments": shown}
+        # Repetitions of a row are never copies of each other.
+        key = content_key({**parts, "repeat": row.repeat} if row.repeat else parts)
         fresh: list[Any] = []
 
         async def make() -> dict[str, Any]:

@@ -16,7 +16,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +69,7 @@ def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
 
 
 async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
-    from genaiops.connections import install_log_redaction
+    from genaiops.connections import install_log_redaction, load_sdk
     from genaiops.flows import open_plan
     from genaiops.serving import ServeOptions, Service, serve
 
@@ -80,7 +79,7 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     flow = workspace.load(request)
     if may_call_models(flow):
         # A second of importing that the first client would wait for otherwise; readiness does not.
-        threading.Thread(target=import_module, args=("openai",), daemon=True).start()
+        threading.Thread(target=load_sdk, daemon=True).start()
     plan: Plan = await open_plan(
         flow,
         workspace.services(flow, request),

@@ -60,7 +60,10 @@ class Workspace:
         """One client and one limiter for each endpoint and deployment, for all plans of this host."""
         if self._models is None:
             from genaiops.connections import Models
+            from genaiops.tracing import remember_prices
 
+            if self._hello.get("prices"):
+                remember_prices(Path(self._hello["prices"]))
             recording = self._hello.get("recording")
             self._models = Models(
                 mode=self._hello.get("model_calls", "live"),

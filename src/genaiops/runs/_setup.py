@@ -88,6 +88,7 @@ def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore)
         "model_calls": request.model_calls,
         "recording": str(request.recording.resolve()) if request.recording else None,
         "kept": str(state_folder(settings, "cache")) if request.keep else None,
+        "prices": str(state_folder(settings, "cache")),
         "merged": str(state_folder(settings, "merged")),
         "imports": request.imports,
         "budgets": {"rpm": request.budget_rpm, "tpm": request.budget_tpm},

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from genaiops.tracing._price_memory import PriceMemory
 from genaiops.tracing._spans import TokenUsage
+
+_memory: list[PriceMemory] = []
+
+
+def remember_prices(folder: Path) -> None:
+    """Keep looked-up prices in this folder for later processes: to load the whole table takes a third of a second."""
+    _memory[:] = [PriceMemory(folder)]
 
 
 def price_usd(
@@ -35,17 +44,31 @@ def price_usd(
     per_token = _unit_prices(model, provider, when)
     if per_token is None:
         return None
-    fresh, cached, output = per_token
-    return (usage.input - usage.cached) * fresh + usage.cached * cached + usage.output * output
+    fresh = (usage.input - usage.cached) * per_token.fresh
+    return fresh + usage.cached * per_token.cached + usage.output * per_token.output
+
+
+class _UnitPrices(NamedTuple):
+    """Dollars for one token sent, one served from the provider's cache, one received."""
+
+    fresh: float
+    cached: float
+    output: float
 
 
 @lru_cache(maxsize=256)
-def _unit_prices(model: str, provider: str | None, when: datetime | None) -> tuple[float, float, float] | None:
-    """Dollars for one token sent, one served from the provider's cache, one received.
+def _unit_prices(model: str, provider: str | None, when: datetime | None) -> _UnitPrices | None:
+    """Looked up once a model: the table takes milliseconds to search, a run has thousands of calls."""
+    if when is not None or not _memory:
+        return _look_up(model, provider, when)
+    found = _memory[0].recall(
+        (model, provider), lambda: _look_up(model, provider, None), today=datetime.now(UTC).date()
+    )
+    return None if found is None else _UnitPrices(*found)
 
-    Looked up once a model: the table takes milliseconds to search, a run has thousands of calls. A million tokens
-    are priced at a time so that tiered prices use their first tier, which a single call stays within.
-    """
+
+def _look_up(model: str, provider: str | None, when: datetime | None) -> _UnitPrices | None:
+    """From the table. A thousand tokens at a time, so that tiered prices use their first tier, as nearly all calls."""
     from genai_prices import Usage, calc_price
 
     def price(**tokens: int) -> float:
@@ -58,5 +81,5 @@ def _unit_prices(model: str, provider: str | None, when: datetime | None) -> tup
         cached = price(input_tokens=1000, output_tokens=0, cache_read_tokens=1000) / 1000
     except LookupError:
         # The same model under another roof (an Azure deployment, a gateway): the list price is the best estimate.
-        return _unit_prices(model, None, when) if provider is not None else None
-    return fresh, cached, output
+        return _look_up(model, None, when) if provider is not None else None
+    return _UnitPrices(fresh, cached, output)
