@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
 
+from genaiops.compat._after_loading import AfterLoading
 from genaiops.compat._table import SERVED
 
 _MODULES = (
@@ -48,26 +48,8 @@ class _BridgeFinder:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _BridgeLoader(spec.loader)  # type: ignore[assignment]
+            spec.loader = AfterLoading(spec.loader, _put_ours)  # type: ignore[assignment]
         return spec
-
-
-class _BridgeLoader:
-    """Loads a module as its own loader does, then puts our names in."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        created: ModuleType | None = self._inner.create_module(spec)
-        return created
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._inner.exec_module(module)
-        _put_ours(module)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 def _put_ours(module: ModuleType) -> None:

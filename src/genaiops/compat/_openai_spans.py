@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from genaiops.compat._after_loading import AfterLoading
 from genaiops.tracing import Span, TokenUsage, current_span, start_span
 
 _MAX_CHARACTERS = 8_000
@@ -85,27 +86,9 @@ class _SdkFinder:
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _SdkLoader(spec.loader)  # type: ignore[assignment]
+                    spec.loader = AfterLoading(spec.loader, _wrap_module)  # type: ignore[assignment]
                 return spec
         return None
-
-
-class _SdkLoader:
-    """Loads a module as its own loader does, then wraps its methods."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        created: ModuleType | None = self._inner.create_module(spec)
-        return created
-
-    def exec_module(self, module: ModuleType) -> None:
-        self._inner.exec_module(module)
-        _wrap_module(module)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 def _wrap_module(module: ModuleType) -> None:
