@@ -76,3 +76,10 @@ def test_every_link_to_a_file_of_the_project_leads_somewhere() -> None:
     broken = [f"{page.relative_to(ROOT)}: {target}" for page, target in links if not (page.parent / target).exists()]
 
     assert broken == []
+
+
+def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT).as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))]
+
+    assert [page for page in pages if f"({page})" not in readme] == []
