@@ -161,13 +161,14 @@ def test_aggregate_sees_another_instance_and_attribute_dicts(write_flow: Write) 
         assert result.metrics == {"own_calls": 0, "longest": 6, "rows": 2}
 
 
-def test_what_aggregate_raises_is_a_warning(write_flow: Write) -> None:
+def test_what_aggregate_raises_is_the_error_of_the_aggregation(write_flow: Write) -> None:
     folder = write_flow(flex(CLASS.replace('"own_calls": self.calls', '"x": 1 / 0')))
 
     result = aggregate_entry(folder, [{"text": "a"}], init={"tone": ""})
 
-    assert (result.metrics, result.error) == ({}, None)
-    assert "ZeroDivisionError" in result.warnings[0]
+    assert result.metrics == {}
+    assert result.error is not None
+    assert (result.error["type"], Path(result.error["file"]).parent) == ("ZeroDivisionError", folder)
 
 
 def test_aggregate_gets_bare_values_as_they_are(write_flow: Write) -> None:

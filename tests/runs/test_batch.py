@@ -93,6 +93,8 @@ def test_an_aggregation_that_fails_keeps_the_rows_and_fails_the_run(
 
     assert (record.status, record.rows.completed, record.metrics) == ("failed", 3, {"a": 1})
     assert record.aggregation["error"]["type"] == "ZeroDivisionError"
+    error = record.summary()["error"]
+    assert (error["node"], error["type"], error["line"]) == ("count", "ZeroDivisionError", 5)
 
 
 def test_nothing_is_started_or_written_when_the_mapping_is_wrong(
@@ -408,3 +410,61 @@ def test_images_of_rows_come_from_the_datas_folder_and_from_nowhere_else(
     assert kinds(record) == {2: "InvalidImageInput"}
     saved = next(record.outcomes())["inputs"]["x"]["data:image/png;path"]
     assert (record.path / "images" / saved).read_bytes() == image
+
+
+AT_ONCE = """
+import threading
+meeting, lock, there, most = threading.Barrier(3), threading.Lock(), 0, 0
+
+@tool
+def work(x: int) -> int:
+    global there, most
+    with lock:
+        there += 1
+        most = max(most, there)
+    meeting.wait(60)
+    with lock:
+        there -= 1
+    return most
+"""
+
+
+def test_a_variable_of_prompt_flow_says_how_many_rows_run_at_once(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings
+) -> None:
+    """Rows meet in threes, so with fewer at once none would finish."""
+    three = dataclasses.replace(settings, environ={**settings.environ, "PF_WORKER_COUNT": "3"})
+
+    record = run_batch(RunSpec(flow=make_flow(AT_ONCE), data=make_rows(9)), three)
+
+    assert record.rows.completed == 9
+    assert max(outputs(record).values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PF_WORKER_COUNT", "many"),
+        ("PF_WORKER_COUNT", "0"),
+        ("PF_LINE_TIMEOUT_SEC", "soon"),
+        ("PF_BATCH_TIMEOUT_SEC", "-1"),
+    ],
+)
+def test_a_variable_of_prompt_flow_that_means_nothing_is_refused(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, variable: str, text: str
+) -> None:
+    odd = dataclasses.replace(settings, environ={**settings.environ, variable: text})
+
+    with pytest.raises(SettingsError, match=f"{variable} holds '{text}'"):
+        run_batch(RunSpec(flow=make_flow(DOUBLE), data=make_rows(1)), odd)
+
+
+def test_a_variable_of_prompt_flow_says_how_long_a_row_may_take(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings
+) -> None:
+    code = "import asyncio\n@tool\nasync def work(x: int) -> int:\n    await asyncio.sleep(600 * x)\n    return x\n"
+    short = dataclasses.replace(settings, environ={**settings.environ, "PF_LINE_TIMEOUT_SEC": "2"})
+
+    record = run_batch(RunSpec(flow=make_flow(code), data=make_rows(2)), short)
+
+    assert kinds(record) == {1: "LineExecutionTimeoutError"}

@@ -10,6 +10,10 @@ from genaiops.runs import FlowRequest, FlowSession, run_row
 from genaiops.settings import Settings
 from tests.runs.conftest import DOUBLE, FlowMaker
 
+COUNT = """\
+- {name: count, type: python, aggregation: true, source: {type: code, path: count.py}, inputs: {ys: '${work.output}'}}
+"""
+
 
 def test_one_row_gives_its_outcome_and_nodes(make_flow: FlowMaker, settings: Settings) -> None:
     outcome = run_row(FlowRequest(flow=make_flow(DOUBLE)), {"x": "21"}, settings)
@@ -40,6 +44,17 @@ def test_a_failing_row_is_an_outcome(make_flow: FlowMaker, settings: Settings) -
     outcome = run_row(FlowRequest(flow=make_flow("@tool\ndef work(x: int):\n    return 1 / x\n")), {"x": 0}, settings)
 
     assert (outcome["status"], outcome["error"]["type"]) == ("failed", "ZeroDivisionError")
+
+
+def test_an_aggregation_that_fails_fails_the_run_of_one_row_and_keeps_its_outputs(
+    make_flow: FlowMaker, settings: Settings
+) -> None:
+    code = "from promptflow.core import tool\n@tool\ndef count(ys: list):\n    1 / 0\n"
+
+    outcome = run_row(FlowRequest(flow=make_flow(DOUBLE, more=COUNT, count=code)), {"x": 21}, settings)
+
+    assert (outcome["status"], outcome["outputs"]) == ("failed", {"y": 42})
+    assert (outcome["error"]["node"], outcome["error"]["type"]) == ("count", "ZeroDivisionError")
 
 
 def test_a_node_can_run_alone_and_must_exist(make_flow: FlowMaker, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings
-from genaiops.cli._flow_outcome import error_json
+from genaiops.cli._flow_outcome import error_json, error_lines
 from genaiops.cli._output import assignments, echo_json, money, note, one_line, say, seconds, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
@@ -156,6 +156,10 @@ def _echo_record(record: RunRecord) -> None:
     if record.failures:
         click.echo()
         _echo_failures(record)
+    if record.aggregation_error:
+        click.echo()
+        for line in error_lines(record.aggregation_error):
+            click.echo(line, err=True)
     click.echo()
     click.echo(_sum_line(record))
     click.echo(f"record: {record.path}")
@@ -212,6 +216,8 @@ def _echo_failures(record: RunRecord) -> None:
 def _sum_line(record: RunRecord) -> str:
     rows = record.rows
     facts = [f"{record.status}: {rows.completed} completed, {rows.failed} failed"]
+    if record.aggregation_error:
+        facts.append("aggregation failed")
     if rows.skipped:
         facts.append(f"{rows.skipped} skipped")
     facts.append(seconds(record.duration_s))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genaiops.cli._app import Group
+from genaiops.cli._flow_outcome import error_lines
 from genaiops.cli._output import echo_json, money, note, one_line, say, seconds, table
 from genaiops.cli._session import open_settings
 from genaiops.errors import DataError, GenaiopsError
@@ -139,6 +140,9 @@ def _echo_run(record: RunRecord) -> None:
     failures = [(str(f.count), f.kind, f.node or "", one_line(f.message)) for f in record.failures]
     if failures:
         table(("rows", "failure", "node", "message"), failures)
+    if record.aggregation_error:
+        for line in error_lines(record.aggregation_error):
+            click.echo(line)
     click.echo(f"record: {record.path}")
 
 

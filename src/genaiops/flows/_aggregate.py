@@ -27,7 +27,7 @@ async def aggregate_graph(
 ) -> AggregationOutcome:
     """Run the aggregation nodes of a graph.
 
-    The first node that fails ends it; metrics logged before are kept, and the run goes on.
+    The first node that fails ends it; metrics logged before are kept.
     """
     inputs: dict[str, Any] = {}
     for key, binding in needed.items():

@@ -199,7 +199,7 @@ class EntryPlan(Plan):
     async def aggregate(self, lines: AggregationInputs) -> AggregationOutcome:
         """Hand the outputs of all completed rows to `__aggregate__` of a fresh instance.
 
-        What it raises becomes a warning, and there are no metrics, as in prompt flow.
+        What it raises is the run's error, as with aggregation nodes; the rows are as good as before.
         """
         if self._aggregate is None:
             return AggregationOutcome()
@@ -212,10 +212,9 @@ class EntryPlan(Plan):
                     metrics = await method(outputs)
                 else:
                     metrics = await self.threads.run(method, outputs)
-        except Exception as error:  # noqa: BLE001 - prompt flow goes on without metrics, whatever happens here
+        except Exception as error:  # noqa: BLE001 - user code; the rows are to be recorded whatever happens here
             form = failure(error, name="__aggregate__", folder=self.flow.folder, kind="ScriptExecutionError")
-            where = f" ({form['file']}:{form['line']})" if form["file"] else ""
-            return AggregationOutcome(warnings=[f"{form['message']}{where}; the run has no metrics."])
+            return AggregationOutcome(error=form)
         if not isinstance(metrics, dict):
             message = f"__aggregate__ gave a {type(metrics).__name__} instead of a dict; the run has no metrics."
             return AggregationOutcome(warnings=[message])

@@ -181,7 +181,7 @@ class AggregationInputs:
 class AggregationOutcome:
     """What aggregation gave: metrics, what its nodes did, and the first error.
 
-    An error does not fail the run; metrics logged before it are kept.
+    An error fails the run and none of its rows; metrics logged before it are kept.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)

@@ -119,7 +119,7 @@ class Plan(ABC):
         """Run one row by itself, and aggregate it when the flow aggregates single rows.
 
         Metrics and the aggregation nodes' outcomes stand in the outcome. An aggregation node that fails does not fail
-        the row: its own outcome says so.
+        the row: its own outcome says so, and whoever ran it decides what that means.
         """
         outcome = await self.run(inputs, timeout_s=timeout_s)
         if outcome.status == "completed" and self.aggregates_single:

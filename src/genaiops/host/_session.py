@@ -186,7 +186,7 @@ class Session:
         else:
             outcome = await plan.run(request["inputs"], timeout_s=request.get("timeout_s"))
         form = outcome.to_json()
-        form["metrics"] = outcome.metrics
+        form |= {"metrics": outcome.metrics, **failed_by_aggregation(outcome)}
         if outcome.value is not None and not outcome.outputs:
             form["value"] = outcome.value
         elif list(form["outputs"]) == ["output"] and is_single_value(plan, outcome.value):
@@ -230,6 +230,15 @@ def _require_node(flow: Flow, name: str) -> None:
             hint=suggest(name, names),
             kind="SingleNodeValidationError",
         )
+
+
+def failed_by_aggregation(outcome: Outcome) -> Message:
+    """Status and error of a run of one row whose aggregation failed; nothing when it did not."""
+    if outcome.status != "completed":
+        return {}
+    # A row with a failed node of its own is not completed.
+    errors = [node.error for node in outcome.nodes.values() if node.status == "failed"]
+    return {"status": "failed", "error": errors[0]} if errors else {}
 
 
 def is_single_value(plan: Plan, value: Any) -> bool:

@@ -271,7 +271,10 @@ class Batch:
             plan = self._living_plan()
             if plan is None:
                 plan = self._lanes[0].plan = await self.open("0")
-            return await self._unless_interrupted(plan.aggregate(record.outcomes_path)) or {}
+            found = await self._unless_interrupted(plan.aggregate(record.outcomes_path)) or {}
+            for text in found.get("warnings") or ():
+                self._warn(text)
+            return found
         except GenaiopsError as error:
             return {"error": error.to_json(), "metrics": {}, "nodes": {}}
 

@@ -124,6 +124,13 @@ class RunRecord:
         return {"completed": 0, "failed": 1}.get(self.status, 130)
 
     @property
+    def aggregation_error(self) -> dict[str, Any] | None:
+        """What aggregation failed with: it fails the run and none of its rows."""
+        error = self.aggregation.get("error")
+        names = ("kind", "type", "message", "node", "file", "line", "hint")
+        return {name: error.get(name) for name in names} if error else None
+
+    @property
     def outcomes_path(self) -> Path:
         """The file with one line a row."""
         return self.path / OUTCOMES_FILE
@@ -163,6 +170,7 @@ class RunRecord:
             "stopped": self.stopped,
             "simulated": self.simulated,
             "warnings": list(self.warnings),
+            "error": self.aggregation_error,
         }
 
     def save(self) -> None:

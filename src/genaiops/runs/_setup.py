@@ -139,6 +139,20 @@ def seconds_from(settings: Settings, variable: str) -> float | None:
     return seconds
 
 
+def rows_at_once_from(settings: Settings, variable: str) -> int | None:
+    """How many rows may be on their way, as a variable of prompt flow says it.
+
+    Raises:
+        SettingsError: It holds no whole number of 1 or more.
+    """
+    text = settings.environ.get(variable, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"The variable {variable} holds {text!r}; expected a whole number, at least 1.")
+    return int(text)
+
+
 def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(name): json.dumps(value) if isinstance(value, dict | list) else str(value)

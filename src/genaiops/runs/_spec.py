@@ -66,7 +66,7 @@ class RunSpec(FlowRequest):
         mapping: Flow input to `${data.column}`, `${run.outputs.name}`, `${run.inputs.column}` or a literal.
         source_run: An earlier run whose outputs and inputs the mapping may name: its id or its folder.
         limit: At most this many rows.
-        concurrency: Rows in flight; by default 128 for flows that call models, else 16.
+        concurrency: Rows in flight; by default `PF_WORKER_COUNT`, else 128 for flows that call models, else 16.
         processes: Hosts that share the rows, for Python that keeps a processor busy.
         timeout_s: The run stops after so many seconds, rows that are not finished fail; by default
             `PF_BATCH_TIMEOUT_SEC`, else never.
