@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ from genaiops.cli._output import echo_json, note
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
-    from genaiops.serving import EndpointExpectation, EndpointReport
+    from genaiops.serving import EndpointAssertions, EndpointExpectation, EndpointReport
 
 _READY = "ready "
 
@@ -77,10 +77,10 @@ def test_endpoint(
     assertions = _assertions(use_case)
     expectation = EndpointExpectation(
         sample=read_sample(sample or _sample_of(use_case, source)),
-        outputs=outputs or tuple(assertions.get("outputs", ())) or _declared_outputs(source),
-        max_latency_s=max_latency if max_latency is not None else assertions.get("max_latency_s"),
-        streaming=stream or bool(assertions.get("streaming")),
-        expected=assertions.get("expected", {}),
+        outputs=outputs or assertions.outputs or _declared_outputs(source),
+        max_latency_s=max_latency if max_latency is not None else assertions.max_latency_s,
+        streaming=stream or assertions.streaming,
+        expected=assertions.expected,
         headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         ready_timeout_s=timeout,
     )
@@ -91,8 +91,8 @@ def test_endpoint(
         report = _test_locally(source, expectation, model_calls, recording)
     _show(report, as_json)
     if not report.passed:
-        failed = ", ".join(check.name for check in report.checks if not check.passed)
-        raise EndpointFailed(f"The endpoint {report.url} does not answer as it should: {failed}.")
+        failed = "".join(f"\n  {check.name}: {check.found}" for check in report.checks if not check.passed)
+        raise EndpointFailed(f"The endpoint {report.url} does not answer as it should:{failed}")
 
 
 @endpoint.command("key")
@@ -159,11 +159,11 @@ def serve_in_background(source: str, model_calls: str | None = None, recording: 
         process.stdout.close()
 
 
-def _assertions(use_case: Path | None) -> dict[str, Any]:
-    from genaiops.serving import read_sample
+def _assertions(use_case: Path | None) -> EndpointAssertions:
+    from genaiops.serving import ASSERTIONS_FILE, EndpointAssertions, read_assertions
 
-    file = use_case / "endpoint-test.json" if use_case else None
-    return dict(read_sample(file)) if file is not None and file.is_file() else {}
+    file = use_case / ASSERTIONS_FILE if use_case else None
+    return read_assertions(file) if file is not None and file.is_file() else EndpointAssertions()
 
 
 def _sample_of(use_case: Path | None, source: str | None) -> Path:

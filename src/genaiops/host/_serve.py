@@ -44,7 +44,7 @@ def main(_: Sequence[str]) -> int:
         return 0
     hello = {**first[0], **json.loads(first[1])}
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         code = _run(hello, pipe)
@@ -71,7 +71,7 @@ def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
 async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     from genaiops.connections import install_log_redaction, load_sdk
     from genaiops.flows import open_plan
-    from genaiops.serving import ServeOptions, Service, serve
+    from genaiops.serving import Board, ServeOptions, Service, serve
 
     options = ServeOptions.from_json(hello["serve"])
     workspace = Workspace(hello)
@@ -91,8 +91,14 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     install_log_redaction(redact)
     request_log = _request_log(options, str(hello.get("worker", 0)), redact)
     exporter = SpanExporter(dict(os.environ), {"flow": flow.name})
+    board = Board(hello["board"], hello["worker"], options.workers) if hello.get("board") is not None else None
     service = Service(
-        plan, options, request_log=request_log, export=exporter.take if exporter.is_on else None, redact=redact
+        plan,
+        options,
+        request_log=request_log,
+        export=exporter.take if exporter.is_on else None,
+        redact=redact,
+        board=board,
     )
     threading.Thread(target=_follow_parent, args=(pipe, options.grace_s), daemon=True).start()
     sock = socket.socket(fileno=hello["socket"])

@@ -2,6 +2,8 @@
 
 from genaiops.serving._admission import Admission, QueueFull, Slot
 from genaiops.serving._app import create_app
+from genaiops.serving._assertions import ASSERTIONS_FILE, EndpointAssertions, read_assertions
+from genaiops.serving._board import Board
 from genaiops.serving._endpoint import (
     EndpointCheck,
     EndpointExpectation,
@@ -18,7 +20,10 @@ from genaiops.serving._service import Service
 from genaiops.serving._supervisor import serve_flow
 
 __all__ = [
+    "ASSERTIONS_FILE",
     "Admission",
+    "Board",
+    "EndpointAssertions",
     "EndpointCheck",
     "EndpointExpectation",
     "EndpointFailed",
@@ -33,6 +38,7 @@ __all__ = [
     "describe",
     "listen",
     "options_from_environment",
+    "read_assertions",
     "read_sample",
     "serve",
     "serve_flow",

@@ -141,11 +141,7 @@ def _router(service: Service) -> ASGIApp:
         return JSONResponse(describe(service))
 
     def prometheus(_: Request) -> Response:
-        admission = service.admission
-        text = service.metrics.text(
-            in_flight=admission.in_flight, waiting=admission.waiting, ready=service.phase == "ready"
-        )
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return PlainTextResponse(service.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def list_models(_: Request) -> Response:
         return JSONResponse(models(service))

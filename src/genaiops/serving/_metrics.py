@@ -1,4 +1,4 @@
-"""Counters of one worker, in the text format that Prometheus reads.
+"""Counters of a worker, added up over all of them, in the text format that Prometheus reads.
 
 Source: Prometheus text exposition format 0.0.4.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from genaiops.flows import Outcome
 
@@ -36,7 +38,7 @@ class Histogram:
 
 
 class Metrics:
-    """What one worker has done so far."""
+    """What a worker has done so far."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -61,38 +63,70 @@ class Metrics:
             self.tokens["input"] += outcome.tokens.input
             self.tokens["output"] += outcome.tokens.output
 
-    def text(self, *, in_flight: int, waiting: int, ready: bool) -> str:
-        """All series."""
-        lines = [
-            "# HELP genaiops_requests_total Requests answered.",
-            "# TYPE genaiops_requests_total counter",
-            *(
-                f'genaiops_requests_total{{route="{route}",status="{status}"}} {count}'
-                for (route, status), count in sorted(self.requests.items())
-            ),
-            "# HELP genaiops_request_duration_seconds From the first byte of a request to the end of its answer.",
-            "# TYPE genaiops_request_duration_seconds histogram",
-        ]
-        for route, histogram in sorted(self.durations.items()):
-            lines += histogram.lines("genaiops_request_duration_seconds", f'route="{route}"')
+    def to_json(self) -> dict[str, Any]:
+        """The form that workers show each other."""
+        return {
+            "requests": [[route, status, count] for (route, status), count in self.requests.items()],
+            "durations": {route: [*found.counts, found.total] for route, found in self.durations.items()},
+            "rows": dict(self.rows),
+            "tokens": dict(self.tokens),
+            "refused": self.refused,
+            "disconnected": self.disconnected,
+        }
+
+    def add(self, figures: Mapping[str, Any]) -> None:
+        """Add what another worker has done."""
+        for route, status, count in figures["requests"]:
+            self.requests[route, status] += count
+        for route, (*counts, total) in figures["durations"].items():
+            histogram = self.durations.setdefault(route, Histogram())
+            histogram.counts = [ours + theirs for ours, theirs in zip(histogram.counts, counts, strict=True)]
+            histogram.total += total
+        self.rows.update(figures["rows"])
+        self.tokens.update(figures["tokens"])
+        self.refused += figures["refused"]
+        self.disconnected += figures["disconnected"]
+
+
+def metrics_text(metrics: Metrics, gauges: Iterable[Mapping[str, int]]) -> str:
+    """All series.
+
+    Args:
+        metrics: What all workers have done.
+        gauges: How each of them is now: `in_flight`, `waiting`, `ready`.
+    """
+    workers = list(gauges)
+    lines = [
+        "# HELP genaiops_requests_total Requests answered.",
+        "# TYPE genaiops_requests_total counter",
+        *(
+            f'genaiops_requests_total{{route="{route}",status="{status}"}} {count}'
+            for (route, status), count in sorted(metrics.requests.items())
+        ),
+        "# HELP genaiops_request_duration_seconds From the first byte of a request to the end of its answer.",
+        "# TYPE genaiops_request_duration_seconds histogram",
+    ]
+    for route, histogram in sorted(metrics.durations.items()):
+        lines += histogram.lines("genaiops_request_duration_seconds", f'route="{route}"')
+    lines += [
+        "# HELP genaiops_rows_total Rows that went through the flow.",
+        "# TYPE genaiops_rows_total counter",
+        *(f'genaiops_rows_total{{status="{status}"}} {count}' for status, count in sorted(metrics.rows.items())),
+        "# HELP genaiops_tokens_total Tokens that model calls used.",
+        "# TYPE genaiops_tokens_total counter",
+        *(f'genaiops_tokens_total{{kind="{kind}"}} {count}' for kind, count in sorted(metrics.tokens.items())),
+    ]
+    for name, kind, help_text, value in (
+        ("refused_total", "counter", "Requests refused because the queue was full.", metrics.refused),
+        ("disconnected_total", "counter", "Clients that left before their answer.", metrics.disconnected),
+        ("rows_in_flight", "gauge", "Rows in flight now.", sum(worker["in_flight"] for worker in workers)),
+        ("requests_waiting", "gauge", "Requests waiting for a slot now.", sum(worker["waiting"] for worker in workers)),
+        ("ready", "gauge", "1 when new requests are welcome.", min(worker["ready"] for worker in workers)),
+        ("workers", "gauge", "Worker processes whose figures these are.", len(workers)),
+    ):
         lines += [
-            "# HELP genaiops_rows_total Rows that went through the flow.",
-            "# TYPE genaiops_rows_total counter",
-            *(f'genaiops_rows_total{{status="{status}"}} {count}' for status, count in sorted(self.rows.items())),
-            "# HELP genaiops_tokens_total Tokens that model calls used.",
-            "# TYPE genaiops_tokens_total counter",
-            *(f'genaiops_tokens_total{{kind="{kind}"}} {count}' for kind, count in sorted(self.tokens.items())),
+            f"# HELP genaiops_{name} {help_text}",
+            f"# TYPE genaiops_{name} {kind}",
+            f"genaiops_{name} {value}",
         ]
-        for name, kind, help_text, value in (
-            ("refused_total", "counter", "Requests refused because the queue was full.", self.refused),
-            ("disconnected_total", "counter", "Clients that left before their answer.", self.disconnected),
-            ("rows_in_flight", "gauge", "Rows in flight now.", in_flight),
-            ("requests_waiting", "gauge", "Requests waiting for a slot now.", waiting),
-            ("ready", "gauge", "1 when new requests are welcome.", int(ready)),
-        ):
-            lines += [
-                f"# HELP genaiops_{name} {help_text}",
-                f"# TYPE genaiops_{name} {kind}",
-                f"genaiops_{name} {value}",
-            ]
-        return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # Of the grace period, what is kept for closing streams and the process itself.
 _LAST_MOMENTS_S = 1.0
+_PUBLISH_EVERY_S = 0.5
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -84,6 +85,7 @@ async def serve(
     while not server.started and not running.done():
         await asyncio.sleep(0.005)
     service.phase = "ready"
+    publishing = asyncio.ensure_future(_publish(service))
     on_ready()
     waiting = asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,6 +94,14 @@ async def serve(
     if not running.done():
         await _drain(service, server, running)
     await running
+    publishing.cancel()
+
+
+async def _publish(service: Service) -> None:
+    """Keep what the other workers tell about this one up to date."""
+    while service.board is not None:
+        service.publish()
+        await asyncio.sleep(_PUBLISH_EVERY_S)
 
 
 async def _serve_quietly(server: Any, sock: socket.socket) -> None:

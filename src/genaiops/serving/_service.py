@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from genaiops.flows import Flow, Outcome, Plan
 from genaiops.serving._admission import Admission, QueueFull, Slot
+from genaiops.serving._board import Board
 from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
-from genaiops.serving._metrics import Metrics
+from genaiops.serving._metrics import Metrics, metrics_text
 from genaiops.serving._options import ServeOptions
 from genaiops.serving._presence import CancelledWhenClientLeaves, presence_of
 from genaiops.serving._quick import QuickRows
@@ -44,8 +45,12 @@ class Service:
     phase: Phase = "starting"
     export: Callable[[list[Span]], None] | None = None
     redact: Callable[[str], str] = str
+    board: Board | None = None
 
     def __post_init__(self) -> None:
+        before = self.board.own() if self.board is not None else None
+        if before is not None:
+            self.metrics.add(before["metrics"])
         self.admission = Admission(self.options.concurrency, self.options.queue)
         # Each open stream can be ended: called when the server's time is over.
         self.streams: set[Callable[[], None]] = set()
@@ -77,6 +82,25 @@ class Service:
         if output is not None and output.evaluation_only:
             return False
         return not self.options.included_outputs or name in self.options.included_outputs
+
+    def publish(self) -> None:
+        """Show the other workers what this one has done."""
+        if self.board is not None:
+            self.board.write(self._figures())
+
+    def metrics_text(self) -> str:
+        """What all workers have done, for Prometheus."""
+        self.publish()
+        workers = [self._figures(), *(self.board.others() if self.board is not None else ())]
+        total = Metrics()
+        for figures in workers:
+            total.add(figures["metrics"])
+        return metrics_text(total, [figures["now"] for figures in workers])
+
+    def _figures(self) -> dict[str, Any]:
+        admission = self.admission
+        now = {"in_flight": admission.in_flight, "waiting": admission.waiting, "ready": int(self.phase == "ready")}
+        return {"metrics": self.metrics.to_json(), "now": now}
 
     def authorize(self, scope: Scope) -> None:
         """Let a request pass.

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 from genaiops.connections import ConnectionStore
 from genaiops.errors import HostError, SettingsError
 from genaiops.runs import FlowRequest, HostSetup, error_from_json, host_setup, open_request
+from genaiops.serving._board import open_board
 from genaiops.serving._options import ServeOptions
 from genaiops.serving._server import listen
 from genaiops.settings import Settings
@@ -101,6 +103,8 @@ class Supervisor:
         self._on_ready = on_ready
         self._reload = reload
         self._workers: dict[int, _Worker] = {}
+        # One worker is asked alone: it needs no board. Windows has just one.
+        self._board = open_board(options.workers) if options.workers > 1 and sys.platform != "win32" else None
         self._stop = asyncio.Event()
         self._quick_deaths = 0
 
@@ -116,6 +120,8 @@ class Supervisor:
             await self._watch()
         finally:
             await self._end()
+            if self._board is not None:
+                os.close(self._board)
 
     def _workers_wanted(self) -> int:
         if sys.platform == "win32" and self._options.workers > 1:
@@ -150,7 +156,8 @@ class Supervisor:
         options: dict[str, Any] = {}
         if sys.platform != "win32":
             # Ctrl-C goes to the whole group; the workers shall hear of it from us, once.
-            options = {"start_new_session": True, "pass_fds": (self._sock.fileno(),)}
+            shared = (self._sock.fileno(), *([self._board] if self._board is not None else ()))
+            options = {"start_new_session": True, "pass_fds": shared}
         process = await asyncio.create_subprocess_exec(
             *self._setup.python,
             "-m",
@@ -173,6 +180,7 @@ class Supervisor:
             **self._setup.hello,
             "worker": number,
             "socket": self._sock.fileno(),
+            "board": self._board,
             "serve": self._options.to_json(),
             "request": self._opening,
         }
