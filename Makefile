@@ -11,29 +11,35 @@ BIN := $(VENV)/bin
 help:  ## Show the commands.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
+# What a user installs; the tools of those who work on the project come on top, so that the demo need not wait for them.
 $(VENV)/.ready: pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "error: no Python 3.11 or newer was found; install one, or run: make PYTHON=/path/to/python3" >&2; exit 2; fi
 	@echo "setting up $(VENV) (once)"
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
-	else \
-	  "$(PYTHON)" -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
-	fi
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV); else "$(PYTHON)" -m venv $(VENV); fi
+	@$(call install,.)
 	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@echo "adding the tools for tests to $(VENV) (once)"
+	@$(call install,.[dev])
+	@touch $@
+
+install = if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python -e '$(1)'; \
+  else $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '$(1)'; fi
 
 demo: $(VENV)/.ready  ## Run the main job on a shipped example, offline.
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.ready  ## Run all that CI runs.
+test: $(VENV)/.ready-dev  ## Run all that CI runs.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ./check
 
-test-slow: $(VENV)/.ready  ## Tests that take minutes: a million rows, long loads.
+test-slow: $(VENV)/.ready-dev  ## Tests that take minutes: a million rows, long loads.
 	@$(BIN)/pytest -m slow --timeout 1800
 
-test-model: $(VENV)/.ready  ## Tests against a small model on this machine (needs the extra `local`).
+test-model: $(VENV)/.ready-dev  ## Tests against a small model on this machine (needs the extra `local`).
 	@$(BIN)/pytest -m real_model --timeout 900
 
-bench: $(VENV)/.ready  ## All benchmarks, one after the other.
+bench: $(VENV)/.ready-dev  ## All benchmarks, one after the other.
 	@for b in benchmarks/[a-z]*.py; do $(BIN)/python $$b || exit 1; done
 
 clean:  ## Remove the environment and all caches.
