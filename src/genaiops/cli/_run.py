@@ -231,7 +231,8 @@ def _mirror(result: ExperimentResult, settings: Settings) -> None:
     done = mirror_experiment(result, settings.environ)
     if done.error:
         say("warning", f"The mirror is not complete. {done.error}", color="yellow")
-    note(f"mirror: {done.runs} runs written, {done.unchanged} unchanged, {done.traces} traces")
+    where = f": {done.address}" if done.address else ""
+    note(f"mirror: {done.runs} runs written, {done.unchanged} unchanged, traces of {done.traces} rows{where}")
 
 
 def _write_ids(path: Path, result: ExperimentResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import logging
 import os
 import urllib.error
@@ -36,12 +37,14 @@ class Mirrored:
         runs: Runs written, those that were there unchanged not counted.
         unchanged: Runs that were there already.
         traces: Rows whose traces were sent.
+        address: Page of the experiment's run, when the server has pages.
         error: Why it did not work, or did not work wholly.
     """
 
     runs: int = 0
     unchanged: int = 0
     traces: int = 0
+    address: str | None = None
     error: str | None = None
 
 
@@ -84,6 +87,7 @@ class _Mirror:
         from mlflow import MlflowClient
 
         self._uri = uri
+        self._speaks_http = uri.startswith(("http://", "https://"))
         self._environ = environ
         self._client: MlflowClient = MlflowClient(tracking_uri=uri)
         self._experiment = ""
@@ -99,7 +103,10 @@ class _Mirror:
             run_id = self._run(child, {"mlflow.parentRunId": parent})
             if child.traces is not None:
                 self._send_traces(run_id, child.traces)
-        return Mirrored(runs=self._runs, unchanged=self._unchanged, traces=self._traces, error=self._error)
+        page = f"{self._uri}/#/experiments/{self._experiment}/runs/{parent}" if self._speaks_http else None
+        return Mirrored(
+            runs=self._runs, unchanged=self._unchanged, traces=self._traces, address=page, error=self._error
+        )
 
     def _experiment_id(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -128,12 +135,11 @@ class _Mirror:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(name, value, wanted.end_ms, 0) for name, value in wanted.metrics.items()]
-        for start in range(0, len(metrics), _AT_ONCE):
-            self._client.log_batch(run_id, metrics=metrics[start : start + _AT_ONCE])
         parameters = [Param(name, value) for name, value in wanted.parameters.items()]
-        for start in range(0, len(parameters), _AT_ONCE):
-            self._client.log_batch(run_id, params=parameters[start : start + _AT_ONCE])
-        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in wanted.tags.items()])
+        tags = [RunTag(name, value) for name, value in wanted.tags.items()]
+        for start in range(0, max(len(metrics), len(parameters), len(tags)), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            self._client.log_batch(run_id, metrics=metrics[part], params=parameters[part], tags=tags[part])
         for file in wanted.files:
             self._client.log_artifact(run_id, str(file))
         self._client.set_terminated(run_id, wanted.status, wanted.end_ms)
@@ -142,7 +148,7 @@ class _Mirror:
 
     def _send_traces(self, run_id: str, file: Path) -> None:
         """Our lines are what the server's OTLP address takes; servers without one are told of, once."""
-        if not self._uri.startswith(("http://", "https://")) or self._error:
+        if not self._speaks_http or self._error:
             return
         done = int(self._client.get_run(run_id).data.tags.get(_TRACES_TAG, 0))
         sent = done
@@ -156,7 +162,7 @@ class _Mirror:
                     self._error = f"The server takes no traces: {error}"
                     break
                 sent = number + 1
-                self._traces += 1
+                self._traces += _rows_traced(line)
         if sent != done:
             self._client.set_tag(run_id, _TRACES_TAG, str(sent))
 
@@ -170,6 +176,19 @@ class _Mirror:
         request = urllib.request.Request(f"{self._uri}/v1/traces", data=line, headers=headers)  # noqa: S310 - http only
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
             pass
+
+
+def _rows_traced(line: bytes) -> int:
+    """Rows whose spans a line of OTLP/JSON holds: a line holds those that finished together."""
+    content = json.loads(line)
+    return len(
+        {
+            span["traceId"]
+            for resource in content["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        }
+    )
 
 
 def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
@@ -199,6 +218,8 @@ def _mlflow_variables(environ: Mapping[str, str]) -> Iterator[None]:
     """The client takes credentials from the process's environment only, and `.env` is not part of that."""
     wanted = {name: value for name, value in environ.items() if name.startswith("MLFLOW_")}
     wanted.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    # Standard output is ours: with --json it is one object.
+    wanted["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     before: dict[str, Any] = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
