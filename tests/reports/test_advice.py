@@ -66,3 +66,15 @@ def test_nothing_run_is_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "experiment.json").write_text(json.dumps({"id": "x"}), encoding="utf-8")
 
     assert headline(read_story(tmp_path)) == "Nothing was run, so nothing is known."
+
+
+def test_losses_that_begin_in_one_node_are_one_thing_to_do(tmp_path: Path) -> None:
+    lost = [
+        {"metric": metric, "candidate": "variant_1", "dataset": "train", "by_node": [{"node": "classify", "count": 3}]}
+        for metric in ("ok", "f1")
+    ]
+
+    steps = advise(story_of(tmp_path, comparisons=[comparison("worse")], regressions=lost))
+
+    (step,) = (step for step in steps if step.title == "Look at classify")
+    assert "3 of 3 for ok on train; 3 of 3 for f1 on train." in step.text

@@ -64,16 +64,23 @@ def _failures(story: Story) -> Iterator[Advice]:
 
 
 def _regressions(story: Story) -> Iterator[Advice]:
+    """One step for each node at which a variant's losses begin most often, whatever the metric."""
+    found: dict[tuple[str, str], list[str]] = {}
     for regression in story.result.get("regressions", ()):
         nodes = sorted(regression.get("by_node", ()), key=lambda node: -int(node.get("count") or 0))
         total = sum(int(node.get("count") or 0) for node in nodes)
         if nodes and total > 1:
-            candidate = variant_name(story, regression.get("candidate"))
-            text = (
-                f"{nodes[0].get('count')} of {total} rows on which {candidate} loses {regression.get('metric')} "
-                "first differ from the default variant there."
+            key = (variant_name(story, regression.get("candidate")), str(nodes[0].get("node")))
+            where = f" on {regression['dataset']}" if regression.get("dataset") else ""
+            found.setdefault(key, []).append(
+                f"{nodes[0].get('count')} of {total} for {regression.get('metric')}{where}"
             )
-            yield Advice(f"Look at {nodes[0].get('node')}", text, "regressions")
+    for (candidate, node), shares in found.items():
+        rest = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
+        text = (
+            f"Rows that {candidate} loses first differ from the default variant there: {'; '.join(shares[:3])}{rest}."
+        )
+        yield Advice(f"Look at {node}", text, "regressions")
 
 
 def _gains(story: Story) -> Iterator[Advice]:

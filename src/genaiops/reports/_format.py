@@ -7,6 +7,8 @@ import re
 from math import isfinite
 from typing import Any, Final
 
+from markupsafe import Markup, escape
+
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _OVERRIDES: Final = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 
@@ -127,3 +129,13 @@ def value_text(value: Any, limit: int | None = None) -> str:
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… ({len(text) - limit:,} more characters)"
     return plain(text)
+
+
+def breakable(name: Any) -> Markup:
+    """A name, escaped, that may be broken after its dots, dashes and underscores when it is long.
+
+    >>> breakable("short.one"), breakable("summarize_text_content.shown_how")
+    (Markup('short.one'), Markup('summarize_<wbr>text_<wbr>content.<wbr>shown_<wbr>how'))
+    """
+    text = str(escape(plain(str(name))))
+    return Markup(text if len(text) < 14 else re.sub(r"([._/\-])(?=\w)", r"\1<wbr>", text))  # noqa: S704 - escaped above

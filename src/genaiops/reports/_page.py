@@ -21,10 +21,12 @@ from genaiops.reports._views import (
     TONES,
     certainty_text,
     cost_quality,
+    figure_tables,
     metric_tables,
     node_lines,
     regression_lines,
     segment_tables,
+    standings,
 )
 
 PAGE_BYTES: Final = 1_400_000
@@ -108,7 +110,9 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "completed": sum(int((run.get("rows") or {}).get("completed") or 0) for run in story.runs),
         "failed": sum(int((run.get("rows") or {}).get("failed") or 0) for run in story.runs),
         "kept_share": formats.percent(kept, kept + calls),
+        "standings": standings(story),
         "metrics": metric_tables(story),
+        "figures": figure_tables(story),
         "segments": segment_tables(story),
         "chart": cost_quality(story),
         "regressions": regression_lines(story),
@@ -140,10 +144,11 @@ def _standing(verdict: Mapping[str, Any]) -> str:
 
 
 def _reasons(verdict: Mapping[str, Any]) -> list[str]:
-    """What failed; of a gate that passed, what should be known although it did."""
+    """What failed; of a gate that passed, what it could not judge; without a gate, why there is no verdict."""
     checks = list(verdict.get("checks") or ())
     failed = [str(check.get("words")) for check in checks if check.get("result") == "failed"]
-    return failed or [str(reason) for reason in verdict.get("reasons") or ()]
+    open_ones = [str(check.get("words")) for check in checks if check.get("result") == "not judged"]
+    return failed or (open_ones if checks else [str(reason) for reason in verdict.get("reasons") or ()])
 
 
 def _static_row(story: Story, row: Row) -> dict[str, Any]:
@@ -223,6 +228,7 @@ def _template() -> Any:
         "duration",
         "p_value",
         "value_text",
+        "breakable",
     )
     environment.filters.update({name: getattr(formats, name) for name in names})
     environment.filters["certainty_text"] = certainty_text

@@ -41,6 +41,7 @@ def read_story(folder: Path) -> Story:
         sorted(reader.failures.values(), key=lambda failure: -len(failure.rows)),
         reader.node_use,
         reader.columns,
+        list(reader.models),
     )
 
 
@@ -74,6 +75,7 @@ class _Reader:
         self.failures: dict[tuple[str, str | None, str, str], Failure] = {}
         self.node_use: dict[tuple[str, str], NodeUse] = {}
         self.columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self.models: dict[str, None] = {}
         self.found: dict[tuple[str, int], Row] = {}
         self.total = 0
         forms = [
@@ -140,6 +142,9 @@ class _Reader:
             use.kept += bool(node.get("kept"))
             use.duration_s += node.get("duration_s") or 0.0
             use.tokens += 0 if node.get("kept") else _tokens(node.get("tokens"))
+            if node.get("model"):
+                use.asks_model = True
+                self.models[str(node["model"])] = None
 
     def _count_failure(self, variant: str, key: tuple[str, int], line: Mapping[str, Any]) -> None:
         error = line.get("error") or {}

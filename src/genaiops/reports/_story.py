@@ -41,13 +41,14 @@ class Row:
 
 @dataclass(slots=True)
 class NodeUse:
-    """What a node of one variant took over all rows."""
+    """What a node of one variant took over all rows; results that were kept took no tokens."""
 
     rows: int = 0
     failed: int = 0
     kept: int = 0
     duration_s: float = 0.0
     tokens: int = 0
+    asks_model: bool = False
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Story:
         failures: Grouped, the most frequent first.
         node_use: (variant, node) -> what it took.
         columns: Run -> names of its inputs and of its outputs, in order of appearance.
+        models: Who answered, as the replies say.
     """
 
     folder: Path
@@ -86,6 +88,7 @@ class Story:
     failures: Sequence[Failure]
     node_use: Mapping[tuple[str, str], NodeUse]
     columns: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    models: Sequence[str] = ()
 
     @property
     def name(self) -> str:

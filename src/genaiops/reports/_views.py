@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
 from genaiops.reports._advice import cost_per_row, variant_name
-from genaiops.reports._format import between, duration, money, number, percent, signed
+from genaiops.reports._format import between, duration, money, number, percent, plural, signed
 from genaiops.reports._story import Story, label
 from genaiops.reports._svg import (
     Point,
@@ -36,17 +36,31 @@ class MetricLine(NamedTuple):
     tone: str
 
 
+class MetricPart(NamedTuple):
+    """A metric on one dataset, all variants."""
+
+    dataset: str
+    lines: Sequence[MetricLine]
+    winner: str | None
+
+
 class MetricTable(NamedTuple):
-    """One metric of one evaluator on one dataset, all variants."""
+    """One metric of one evaluator, dataset by dataset, on one scale."""
 
     metric: str
     evaluator: str
-    dataset: str
     higher_is_better: bool
     axis: Markup
     difference_axis: Markup | None
-    lines: Sequence[MetricLine]
-    winner: str | None
+    parts: Sequence[MetricPart]
+
+
+class FigureTable(NamedTuple):
+    """What an evaluator sums up without an interval: lines of (metric, dataset, one cell for each variant)."""
+
+    evaluator: str
+    variants: Sequence[str]
+    lines: Sequence[tuple[str, str, Sequence[tuple[Mapping[str, Any], float | None] | None]]]
 
 
 class SegmentTable(NamedTuple):
@@ -61,18 +75,53 @@ class SegmentTable(NamedTuple):
     lines: Sequence[tuple[str, Sequence[tuple[Mapping[str, Any], Markup] | None]]]
 
 
+_Scores = Sequence[Mapping[str, Any]]
+
+
 def metric_tables(story: Story) -> list[MetricTable]:
-    """The tables of all metrics in the experiment's order."""
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    """The metrics that have intervals or are compared, in the experiment's order."""
+    return [
+        _metric_table(story, evaluator, metric, scores)
+        for (evaluator, metric), scores in _by_metric(story).items()
+        if not _is_bare(story, evaluator, metric, scores)
+    ]
+
+
+def figure_tables(story: Story) -> list[FigureTable]:
+    """The metrics without an interval, one table for each evaluator."""
+    groups: dict[str, list[tuple[str, _Scores]]] = {}
+    for (evaluator, metric), scores in _by_metric(story).items():
+        if _is_bare(story, evaluator, metric, scores):
+            groups.setdefault(evaluator, []).append((metric, scores))
+    return [_figure_table(story, evaluator, metrics) for evaluator, metrics in groups.items()]
+
+
+def _by_metric(story: Story) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in story.result.get("scores", ()):
         for metric in score.get("metrics", {}):
-            groups.setdefault((str(score.get("evaluator")), metric, str(score.get("dataset"))), []).append(score)
-    return [_metric_table(story, *key, scores) for key, scores in groups.items()]
+            groups.setdefault((str(score.get("evaluator")), metric), []).append(score)
+    return groups
 
 
-def _metric_table(
-    story: Story, evaluator: str, metric: str, dataset: str, scores: Sequence[Mapping[str, Any]]
-) -> MetricTable:
+def _is_bare(story: Story, evaluator: str, metric: str, scores: _Scores) -> bool:
+    known = any(score["metrics"][metric].get("low") is not None for score in scores)
+    return not known and not _compared(story, evaluator, metric)
+
+
+def _compared(story: Story, evaluator: str, metric: str) -> list[Mapping[str, Any]]:
+    return [
+        each
+        for each in story.result.get("comparisons", ())
+        if (each.get("metric"), each.get("evaluator", evaluator)) == (metric, evaluator)
+    ]
+
+
+def _datasets(scores: _Scores) -> list[str]:
+    return list(dict.fromkeys(str(score.get("dataset")) for score in scores))
+
+
+def _metric_table(story: Story, evaluator: str, metric: str, scores: _Scores) -> MetricTable:
     forms = [score["metrics"][metric] for score in scores]
     unit = all(form.get("kind") == "rate" for form in forms)
     scale = scale_over(
@@ -80,30 +129,100 @@ def _metric_table(
         low=0.0 if unit else None,
         high=1.0 if unit else None,
     )
-    order = {name: place for place, name in enumerate(story.variants)}
-    own = [
-        each
-        for each in story.result.get("comparisons", ())
-        if (each.get("metric"), each.get("evaluator", evaluator), each.get("dataset", dataset))
-        == (metric, evaluator, dataset)
-    ]
-    compared = {variant_name(story, each.get("candidate")): each for each in own}
+    own = _compared(story, evaluator, metric)
     ends = [each.get(key) for each in own for key in ("difference", "low", "high")]
-    differences = scale_over([0.0, *ends, *(-(each.get("margin") or 0) for each in own)]) if own else None
+    up = bool(forms[0].get("higher_is_better", True))
+    bands = [(-1 if up else 1) * (each.get("margin") or 0) for each in own]
+    differences = scale_over([0.0, *ends, *bands]) if own else None
+    parts = [
+        MetricPart(
+            dataset,
+            _metric_lines(
+                story,
+                metric,
+                [score for score in scores if str(score.get("dataset")) == dataset],
+                [each for each in own if each.get("dataset", dataset) == dataset],
+                (scale, differences),
+            ),
+            _winner(story, evaluator, metric, dataset),
+        )
+        for dataset in _datasets(scores)
+    ]
+    return MetricTable(metric, evaluator, up, axis_plot(scale), axis_plot(differences) if differences else None, parts)
+
+
+def _metric_lines(
+    story: Story, metric: str, scores: _Scores, comparisons: _Scores, scales: tuple[Scale, Scale | None]
+) -> list[MetricLine]:
+    compared = {variant_name(story, each.get("candidate")): each for each in comparisons}
+    order = {name: place for place, name in enumerate(story.variants)}
     named = sorted(
         ((_label(story, score), score["metrics"][metric]) for score in scores), key=lambda pair: order.get(pair[0], 99)
     )
     baseline = next((form.get("value") for name, form in named if name == story.baseline), None)
-    return MetricTable(
-        metric,
-        evaluator,
-        dataset,
-        bool(forms[0].get("higher_is_better", True)),
-        axis_plot(scale),
-        axis_plot(differences) if differences else None,
-        [_metric_line(story, name, form, scale, baseline, compared.get(name), differences) for name, form in named],
-        _winner(story, evaluator, metric, dataset),
-    )
+    return [_metric_line(story, name, form, scales[0], baseline, compared.get(name), scales[1]) for name, form in named]
+
+
+def _figure_table(story: Story, evaluator: str, metrics: Sequence[tuple[str, _Scores]]) -> FigureTable:
+    names = dict.fromkeys(_label(story, score) for _, scores in metrics for score in scores)
+    variants = sorted(names, key=lambda name: story.variants.index(name) if name in story.variants else 99)
+    lines = []
+    for metric, scores in metrics:
+        for dataset in _datasets(scores):
+            forms = {
+                _label(story, score): score["metrics"][metric]
+                for score in scores
+                if str(score.get("dataset")) == dataset
+            }
+            before = (forms.get(story.baseline or "") or {}).get("value")
+            cells = [
+                (form, _moved(form.get("value"), before) if name != story.baseline else None)
+                if (form := forms.get(name))
+                else None
+                for name in variants
+            ]
+            lines.append((metric, dataset, cells))
+    return FigureTable(evaluator, variants, lines)
+
+
+def _moved(value: Any, before: Any) -> float | None:
+    known = isinstance(value, (int, float)) and isinstance(before, (int, float))
+    return value - before if known else None
+
+
+class Standing(NamedTuple):
+    """A variant against the default one: verdict -> what has it, in words."""
+
+    variant: str
+    found: Sequence[tuple[str, Sequence[str]]]
+
+
+_ORDER: Final = ("worse", "better", "not worse", "cannot tell")
+
+
+def standings(story: Story, most: int = 4) -> tuple[list[Standing], int]:
+    """What is known of each variant against the default one, those that moved most first, and how many are left out."""
+    groups: dict[str, dict[str, dict[str, list[str]]]] = {}
+    several = len(_datasets(story.result.get("scores", ()))) > 1
+    for each in story.result.get("comparisons", ()):
+        metrics = groups.setdefault(variant_name(story, each.get("candidate")), {}).setdefault(
+            str(each.get("verdict")), {}
+        )
+        where = f" on {each.get('dataset')}" if several and each.get("dataset") else ""
+        metrics.setdefault(str(each.get("metric")), []).append(f"{signed(each.get('difference'))}{where}")
+    found = [
+        Standing(
+            variant,
+            [
+                (verdict, [f"{metric} {', '.join(moves)}" for metric, moves in verdicts[verdict].items()])
+                for verdict in _ORDER
+                if verdict in verdicts
+            ],
+        )
+        for variant, verdicts in groups.items()
+    ]
+    found.sort(key=lambda each: min(_ORDER.index(verdict) for verdict, _ in each.found) if each.found else 9)
+    return found[:most], max(0, len(found) - most)
 
 
 def _winner(story: Story, evaluator: str, metric: str, dataset: str) -> str | None:
@@ -204,8 +323,16 @@ def _worst(story: Story, evaluator: str, metric: str, forms: Sequence[Mapping[st
     return min(values, default=float("inf"))
 
 
+class _Price(NamedTuple):
+    """What the horizontal axis of the chart shows."""
+
+    name: str
+    words: Any
+    costs: Mapping[str, float]
+
+
 def cost_quality(story: Story) -> Markup | None:
-    """The chart of the first metric against cost, or against latency when no cost is known; None for one variant."""
+    """The chart of the first metric against what a row takes; None for one variant or when nothing is known."""
     names = story.score_names or [
         f"{score.get('evaluator')}.{name}"
         for score in story.result.get("scores", ())
@@ -221,54 +348,72 @@ def cost_quality(story: Story) -> Markup | None:
         for each in scores
         if metric in each.get("metrics", {}) and each.get("dataset") == dataset
     }
-    costs = {name: cost_per_row(story, name) for name in forms}
-    by_cost = all(costs.values())
-    if not by_cost:
-        costs = {label(run): (run.get("latency_s") or {}).get("p50") for run in story.runs if label(run) in forms}
+    price = _price(story, forms)
+    if price is None:
+        return None
     sign = 1 if story.directions.get(names[0], True) else -1
     known = [
-        (name, float(cost), float(form["value"]))
+        (name, price.costs[name], float(form["value"]))
         for name, form in forms.items()
-        if isinstance(cost := costs.get(name), (int, float)) and isinstance(form.get("value"), (int, float))
+        if name in price.costs and isinstance(form.get("value"), (int, float))
     ]
     if len(known) < 2:
         return None
     front = frontier((name, cost, sign * quality) for name, cost, quality in known)
     points = [
-        Point(name, 1000 * cost if by_cost else cost, quality, forms[name].get("low"), forms[name].get("high"),
-              name == story.baseline, name in front)
+        Point(name, cost, quality, forms[name].get("low"), forms[name].get("high"), name == story.baseline,
+              name in front)
         for name, cost, quality in known
     ]  # fmt: skip
     return cost_quality_chart(
-        points,
-        cost_name="cost of 1,000 rows" if by_cost else "median duration of a row",
-        quality_name=f"{metric} on {dataset}",
-        cost_text=money if by_cost else duration,
+        points, cost_name=price.name, quality_name=f"{metric} on {dataset}", cost_text=price.words
     )
 
 
+def _price(story: Story, names: Iterable[str]) -> _Price | None:
+    """Dollars where all are known; else tokens, which decide them; else the time of a row."""
+    variants = list(names)
+    dollars = {name: 1000 * cost for name in variants if (cost := cost_per_row(story, name))}
+    if len(dollars) == len(variants):
+        return _Price("cost of 1,000 rows", money, dollars)
+    tokens = {name: spent for name in variants if (spent := _tokens_per_row(story, name))}
+    if len(tokens) == len(variants):
+        return _Price("tokens of a row", number, tokens)
+    times = {
+        label(run): float(p50)
+        for run in story.runs
+        if label(run) in variants and isinstance(p50 := (run.get("latency_s") or {}).get("p50"), (int, float))
+    }
+    # What recordings and kept results took says nothing about a model.
+    return _Price("median time of a row", duration, times) if story.result.get("source") == "live" else None
+
+
+def _tokens_per_row(story: Story, variant: str) -> float | None:
+    """Tokens of a row that keeps nothing; None when all results of a model were kept: those took none."""
+    uses = [use for (name, _), use in story.node_use.items() if name == variant]
+    if any(use.asks_model and use.kept == use.rows for use in uses):
+        return None
+    return sum(use.tokens / (use.rows - use.kept) for use in uses if use.kept < use.rows) or None
+
+
 def regression_lines(story: Story) -> list[dict[str, Any]]:
-    """Where rows that got worse first differ, with a bar for each node."""
-    found = []
+    """Where rows that got worse first differ: for each variant its nodes, with a bar for each."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for regression in story.result.get("regressions", ()):
         nodes = sorted(regression.get("by_node", ()), key=lambda node: -int(node.get("count") or 0))
         total = sum(int(node.get("count") or 0) for node in nodes)
-        if total:
-            found.append(
+        for node in nodes if total else ():
+            lost = int(node.get("count") or 0)
+            found.setdefault(variant_name(story, regression.get("candidate")), []).append(
                 {
+                    **node,
                     "metric": regression.get("metric"),
-                    "candidate": variant_name(story, regression.get("candidate")),
                     "dataset": _run_dataset(story, regression),
-                    "total": total,
-                    "nodes": [
-                        {**node, "share": percent(int(node.get("count") or 0), total),
-                         "bar": bar_plot(int(node.get("count") or 0) / total,
-                                         f"{node.get('count')} of {total} rows", tone="worse")}
-                        for node in nodes
-                    ],
+                    "share": f"{lost:,} of {total:,}",
+                    "bar": bar_plot(lost / total, f"{lost} of {plural(total, 'row')}", tone="worse"),
                 }
-            )  # fmt: skip
-    return found
+            )
+    return [{"candidate": candidate, "nodes": nodes} for candidate, nodes in found.items()]
 
 
 def _run_dataset(story: Story, regression: Mapping[str, Any]) -> str | None:

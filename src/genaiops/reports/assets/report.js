@@ -25,7 +25,7 @@
     store.set(document.documentElement.dataset.theme);
   });
 
-  const PAGE = 50, CHANGES = { failed: "✕ failed", worse: "▼ worse", better: "▲ better", changed: "≠ changed", missed: "○ missed", same: "= same" };
+  const PAGE = 25, CHANGES = { failed: "✕ failed", worse: "▼ worse", better: "▲ better", changed: "≠ changed", missed: "○ missed", same: "= same" };
   const ORDER = Object.keys(CHANGES), STATUS = ["completed", "failed", "bypassed", "not run"];
   const block = byId("rows-data");
   const unpack = async () => {
@@ -38,6 +38,9 @@
   unpack().then((data) => { if (data.rows.length) explore(data); }).catch((problem) => {
     byId("static-rows").prepend(make("p", { className: "note" }, `The rows could not be unpacked (${problem.message}); all are in the CSV files.`));
   });
+
+  // A long name may be broken after its dots, dashes and underscores.
+  const soft = (name) => name.length < 14 ? name : name.split(/(?<=[._/-])(?=[\p{L}\p{N}_])/u).flatMap((part, at) => at ? [make("wbr"), part] : [part]);
 
   const figure = (value) => value === null || value === undefined ? "–"
     : String(Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : Number(value.toFixed(3))).replace("-", "−");
@@ -74,23 +77,25 @@
       const column = (name, text, className) => {
         const cell = make("th", { scope: "col", className: className || "" }, make("button", { type: "button",
           on: { click: () => { view.up = view.sort === name ? !view.up : true; view.sort = name; view.page = 0; draw(); } } },
-          `${text}${view.sort === name ? (view.up ? " ↑" : " ↓") : ""}`));
+          soft(text), view.sort === name ? (view.up ? " ↑" : " ↓") : ""));
         if (view.sort === name) cell.setAttribute("aria-sort", view.up ? "ascending" : "descending");
         return cell;
       };
       return make("thead", {}, make("tr", {}, column("number", "Row", "num"), make("th", { scope: "col", className: "about" }, "Input"),
         column("change", data.variants.length > 1 ? "Against the default" : "Result"),
-        data.variants.map((name, place) => column(`v${place}`, name, "num"))));
+        data.variants.map((name, place) => column(`v${place}`, name, "out"))));
     }
 
     function scoreCell(row, place) {
-      const cell = row[CELLS][place];
-      if (!cell) return make("td", { className: "num light" }, "not run");
-      if (cell[0] === 1) return make("td", { className: "num down" }, "✕ failed");
+      const cell = row[CELLS][place], name = { "data-label": data.variants[place] };
+      if (!cell) return make("td", { className: "out light", ...name }, "not run");
+      if (cell[0] === 1) return make("td", { className: "out", ...name }, make("span", { className: "down" }, "✕ failed"), make("span", { className: "gave" }, cell[3] ? cell[3][0] : ""));
       const value = scoreOf(row, place), before = place === base || base < 0 ? null : scoreOf(row, base);
       const moved = value !== null && before !== null && value !== before;
       const good = moved && (value > before) === data.up[view.score];
-      return make("td", { className: `num ${moved ? (good ? "up" : "down") : ""}` }, `${moved ? (good ? "▲ " : "▼ ") : ""}${figure(value)}`);
+      const outputs = cell[1] === 0 ? row[CELLS][base][1] : cell[1], gave = outputs.length ? outputs[0][1] : "";
+      return make("td", { className: "out", ...name }, make("span", { className: moved ? (good ? "up" : "down") : "" }, `${moved ? (good ? "▲ " : "▼ ") : ""}${figure(value)}`),
+        gave ? make("span", { className: "gave" }, gave.slice(0, 90)) : null);
     }
 
     const rowId = (row) => `row-${data.anchors[row[DATASET]]}-${row[NUMBER]}`;
@@ -99,7 +104,7 @@
       const button = make("button", { type: "button", className: "open-row", "aria-expanded": String(open),
         on: { click: () => { if (open) view.open.delete(row); else view.open.add(row); draw(); byId(rowId(row))?.querySelector("button")?.focus(); } } }, first || "(no input)");
       const parts = [make("tr", { id: rowId(row), className: open ? "open" : "" }, make("td", { className: "num" }, String(row[NUMBER])),
-        make("td", { className: "about" }, button, data.datasets.length > 1 ? make("span", { className: "light" }, data.datasets[row[DATASET]]) : null),
+        make("td", { className: "about" }, button, data.datasets.length > 1 ? make("span", { className: "set" }, data.datasets[row[DATASET]]) : null),
         make("td", {}, make("span", { className: `change ${row[CHANGE]}` }, CHANGES[row[CHANGE]] || row[CHANGE])),
         data.variants.map((_, place) => scoreCell(row, place)))];
       if (open) parts.push(make("tr", {}, make("td", { className: "detail", colSpan: 3 + data.variants.length }, detail(row))));
@@ -121,7 +126,7 @@
         const scores = data.scores.map((name, at) => make("span", {}, make("i", {}, `${name.split(".").pop()} `), make("b", {}, figure(cell[2][at]))));
         const outputs = cell[1] === 0 ? before[1] : cell[1];
         const error = cell[3] ? make("p", { className: "error" }, make("b", {}, cell[3][0]), cell[3][1] ? ` in ${cell[3][1]}` : "", `: ${cell[3][2]}`) : null;
-        return make("div", { className: "column" }, make("h3", {}, `${data.variants[place]} `, place === base ? make("span", { className: "tag" }, "default") : null),
+        return make("div", { className: "column" }, make("h3", {}, soft(data.variants[place]), " ", place === base ? make("span", { className: "tag" }, "default") : null),
           make("p", { className: "scores" }, scores, make("span", {}, make("i", {}, "time "), seconds(cell[4])), cell[5] ? make("span", {}, make("i", {}, "tokens "), String(cell[5])) : null,
             cell[7] > 1 ? make("span", {}, make("i", {}, "mean of "), String(cell[7])) : null),
           error, values(outputs, other && other[0] === 0 ? other[1] : null), nodes(cell, other));
@@ -139,6 +144,9 @@
       return box;
     }
 
+    // A long output is one line until somebody asks for it.
+    const long = (text) => text.length < 360 ? text : make("details", {}, make("summary", {}, `${text.slice(0, 140)}… `), text);
+
     function nodes(cell, other) {
       if (!cell[6].length) return null;
       const lines = cell[6].map(([at, status, output, time, kept, tokens, begun]) => {
@@ -146,11 +154,11 @@
         const differs = other && twin && output !== 0 && output !== twin[2];
         const text = output === 0 ? (twin ? twin[2] : "") : output;
         const tag = (words, tone) => make("span", { className: `tag ${tone || ""}` }, words);
-        return make("tr", { className: differs ? "differs" : "" }, make("th", { scope: "row" }, make("code", {}, data.nodes[at]), " ",
+        return make("tr", { className: differs ? "differs" : "" }, make("th", { scope: "row" }, make("code", {}, soft(data.nodes[at])), " ",
           differs ? tag("differs") : null, kept ? tag("kept") : null, status ? tag(STATUS[status], status === 1 ? "worse" : "") : null),
-          make("td", {}, differs ? diff(twin[2], text) : text), make("td", { className: "num" }, seconds(time), span(begun, time, cell[4]), tokens ? make("span", { className: "light" }, `${tokens} tokens`) : null));
+          make("td", {}, differs ? diff(twin[2], text) : output === 0 && twin && text ? make("span", { className: "light" }, "as the default") : long(text)), make("td", { className: "num" }, seconds(time), span(begun, time, cell[4]), tokens ? make("span", { className: "light" }, `${tokens} tokens`) : null));
       });
-      return make("table", { className: "nodes" }, make("thead", {}, make("tr", {}, ["Node", "Output", "Time"].map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, lines));
+      return make("table", { className: "nodes" }, make("thead", {}, make("tr", {}, ["Node", "Output", "Time"].map((name) => make("th", { scope: "col", className: name === "Time" ? "num" : "" }, name)))), make("tbody", {}, lines));
     }
 
     function draw() {
