@@ -173,7 +173,7 @@ def test_a_tool_file_has_exactly_one_tool(tmp_path: Path, source: str, code: str
             "from promptflow.core import ToolProvider, tool\n"
             "class Tools(ToolProvider):\n    def __init__(self, text): ...\n    @tool\n    def run(self): ...\n"
         ),
-        "from promptflow.core import tool\nfrom elsewhere import tool as other\n\n@tool\ndef run(text): ...\n",
+        "from promptflow.core import tool\nfrom functools import wraps as other\n\n@tool\ndef run(text): ...\n",
     ],
 )
 def test_tools_are_recognised_however_they_are_spelt(tmp_path: Path, source: str) -> None:

@@ -287,6 +287,26 @@ def test_images_are_objects_inside_and_mappings_outside(
     )
 
 
+def test_an_image_outside_the_folder_is_read_where_the_flow_names_it_and_not_where_a_row_does(
+    write_flow: Write, run: Run
+) -> None:
+    body = (
+        "from promptflow.contracts.multimedia import Image\n@tool\ndef run(image: Image, fixed: Image):\n"
+        "    return [str(image), str(fixed)]\n"
+    )
+    files = one_node(
+        body, "{image: '${inputs.image}', fixed: ../cat.png}", "{image: {type: image, default: ../cat.png}}"
+    )
+    folder = write_flow(files)
+    (folder.parent / "cat.png").write_bytes(PNG)
+
+    text = f"Image({prompts.Image(PNG)._hash})"
+    assert run(folder, {}).outputs == {"o": [text, text]}
+    refused = run(folder, {"image": "../cat.png"}).error
+    assert refused is not None
+    assert (refused["kind"], "leads out" in refused["message"]) == ("InvalidImageInput", True)
+
+
 def test_the_message_format_survives_a_flow_whose_nodes_had_to_be_sorted(write_flow: Write) -> None:
     text = (
         "message_format: openai-vision\nnodes:\n"

@@ -125,6 +125,18 @@ class TestInputs:
         with pytest.raises(PromptError, match="leads out"):
             Prompty.load(path).resolve_inputs({"question": "data:image/png;path: ../x.png"})
 
+    def test_an_image_outside_the_folder_is_read_where_the_file_itself_names_it(self, tmp_path: Path) -> None:
+        inner = tmp_path / "flow"
+        inner.mkdir()
+        (tmp_path / "cat.gif").write_bytes(b"GIF89a")
+        front = FRONT.replace("sample: {question: 1+1?}", 'sample: {question: "data:image/gif;path:../cat.gif"}')
+        (inner / "chat.prompty").write_text(front + BODY, encoding="utf-8")
+        prompty = Prompty.load(inner / "chat.prompty")
+
+        assert prompty.resolve_inputs({})["question"] == b"GIF89a"
+        with pytest.raises(PromptError, match="leads out"):
+            prompty.resolve_inputs({"question": "data:image/gif;path: ../flow/../cat.gif"})
+
     def test_images_are_taken_as_objects(self, path: Path) -> None:
         messages = Prompty.load(path).prompt({"question": Image(b"GIF89a"), "chat_history": []})
 

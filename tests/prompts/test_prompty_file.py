@@ -118,23 +118,55 @@ class TestReferences:
         with pytest.raises(FlowDefinitionError, match=r"Cannot find the reference file 'no\.json'"):
             self.read(tmp_path, "${file:no.json}")
 
-    @pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname", "sub/../../secret.txt"])
-    def test_a_file_outside_the_folder_is_refused(self, tmp_path: Path, name: str) -> None:
-        write(tmp_path, "s", "secret.txt")
+    def test_a_file_outside_the_folder_is_read_because_the_author_of_the_prompty_named_it(self, tmp_path: Path) -> None:
+        write(tmp_path, '{"a": 1}', "shared.json")
         inner = tmp_path / "flow"
         inner.mkdir()
+        (inner / "link.json").symlink_to(tmp_path / "shared.json")
 
-        with pytest.raises(FlowDefinitionError, match="outside the folder"):
-            self.read(inner, f"${{file:{name}}}")
+        assert self.read(inner, "${file:../shared.json}") == {"a": 1}
+        assert self.read(inner, f"${{file:{tmp_path / 'shared.json'}}}") == {"a": 1}
+        assert self.read(inner, "${file:link.json}") == {"a": 1}
 
-    def test_a_link_out_of_the_folder_is_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname", "sub/../../secret.txt", "link.txt"])
+    def test_an_override_keeps_to_the_folder(self, tmp_path: Path, name: str) -> None:
         write(tmp_path, "s", "secret.txt")
         inner = tmp_path / "flow"
         inner.mkdir()
         (inner / "link.txt").symlink_to(tmp_path / "secret.txt")
+        path = write(inner, FRONT + "---\nuser:\nhi\n")
 
         with pytest.raises(FlowDefinitionError, match="outside the folder"):
-            self.read(inner, "${file:link.txt}")
+            read_prompty(path, {"model": {"configuration": {"key": f"${{file:{name}}}"}}}, environ={})
+
+    def test_the_newer_dialect_keeps_to_the_folder(self, tmp_path: Path) -> None:
+        write(tmp_path, "s", "secret.txt")
+        inner = tmp_path / "flow"
+        inner.mkdir()
+        path = write(
+            inner, "---\nmodel: {id: gpt-4o, provider: openai}\ndescription: ${file:../secret.txt}\n---\nuser:\nhi\n"
+        )
+
+        with pytest.raises(FlowDefinitionError, match="outside the folder"):
+            read_prompty(path, environ={})
+
+    def test_a_sample_file_outside_the_folder_is_read(self, tmp_path: Path) -> None:
+        write(tmp_path, '{"q": "a"}', "sample.json")
+        inner = tmp_path / "flow"
+        inner.mkdir()
+
+        assert read_prompty(write(inner, FRONT + "sample: ../sample.json\n---\nuser:\n{{q}}\n"), environ={}).sample == {
+            "q": "a"
+        }
+
+
+def test_a_sample_file_that_is_missing_matters_only_where_nothing_else_declares_inputs(tmp_path: Path) -> None:
+    text = FRONT + "inputs: {q: {type: string}}\nsample: no.json\n---\nuser:\n{{q}}\n"
+
+    prompty = read_prompty(write(tmp_path, text), environ={})
+
+    assert prompty.sample == {}
+    assert "Cannot find the sample file 'no.json'." in prompty.warnings[0]
 
 
 def test_overrides_are_merged_and_win(tmp_path: Path) -> None:
@@ -161,7 +193,7 @@ def test_a_sample_is_a_mapping_or_a_file(tmp_path: Path, sample: str) -> None:
     assert prompty.inputs == {"q": {"type": "int"}}
 
 
-@pytest.mark.parametrize("sample", ["no.json", "s.txt", "[1]", "../s.json"])
+@pytest.mark.parametrize("sample", ["no.json", "s.txt", "[1]", "../no.json"])
 def test_a_sample_that_is_neither_is_refused(tmp_path: Path, sample: str) -> None:
     write(tmp_path, '{"q": 1}', "s.json")
     inner = tmp_path / "flow"

@@ -102,8 +102,7 @@ def _refuse_missing(session: FlowSession, inputs: Mapping[str, Any], *, is_node:
     Raises:
         InputError: Inputs without a default were not given.
     """
-    if is_node or (not inputs and session.about["flow"]["kind"] != "graph"):
-        # Flex flows and prompties fall back on their sample.
+    if is_node or (not inputs and session.about.get("has_sample")):
         return
     shape = session.about.get("inputs") or {}
     history = (session.about.get("chat") or (None, None))[1]

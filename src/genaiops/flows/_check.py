@@ -11,11 +11,13 @@ from typing import Any, Protocol
 from genaiops.errors import FlowDefinitionError, GenaiopsError, suggest
 from genaiops.flows._check_entry import check_entry
 from genaiops.flows._check_graph import check_graph, mapping
+from genaiops.flows._check_imports import check_imports
 from genaiops.flows._check_nodes import ConnectionUse, check_nodes
 from genaiops.flows._check_prompty import check_prompty
 from genaiops.flows._check_report import FlowFiles, Report
 from genaiops.flows._check_secrets import find_secrets
 from genaiops.flows._check_survey import FlowSurvey
+from genaiops.flows._includes import hint_for_include
 from genaiops.flows._load import examine_flow
 from genaiops.flows._locate import FLOW_FILES, locate_flow
 from genaiops.flows._model import Finding
@@ -93,6 +95,7 @@ def check_flow(
             _check_connections(survey.uses, connections, replaced or {}, report)
         if environ is not None:
             _check_variables(survey.document, environ, report)
+    check_imports(survey, report)
     if not report.has_errors:
         _check_by_loading(path, chosen, report)
     if replaced:
@@ -210,13 +213,12 @@ def _flow_files(document: YamlDocument, report: Report) -> FlowFiles:
         path = document.path.parent / str(entry)
         zipped = path.suffix == ".zip" and path.with_suffix("").is_dir()
         if not path.exists() and not zipped:
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             report.error(
                 "UserErrorException",
                 f"Unable to find additional include {str(entry)!r}.",
                 file=document.path,
                 line=document.line("additional_includes", index),
-                hint=suggest(path.name, siblings),
+                hint=hint_for_include(path),
             )
         else:
             includes[path.resolve().name] = path
@@ -264,7 +266,7 @@ def _check_connection(name: str, known: KnownConnections, again: str, where: dic
             report.error(
                 "ConnectionNotFoundError",
                 f"There is no connection {name!r}.{again}",
-                hint=f"{suggest(name, known.names())} Or set {_variable(name)}_API_KEY.",
+                hint=_hint_for_connection(name, known.names()),
                 **where,
             )
             return
@@ -283,6 +285,14 @@ def _check_connection(name: str, known: KnownConnections, again: str, where: dic
         return
     for problem in problems:
         report.warning("ConnectionSettingsError", f"The connection {name!r}: {problem}{again}", **where)
+
+
+def _hint_for_connection(name: str, known: Sequence[str]) -> str:
+    variable = _variable(name)
+    if known:
+        return f"{suggest(name, known)} Or set {variable}_API_KEY."
+    azure = f"for Azure OpenAI also {variable}_API_BASE and {variable}_API_VERSION"
+    return f"Set {variable}_API_KEY in the environment or in .env; {azure}."
 
 
 def _variable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -55,7 +56,7 @@ def check_entry(document: YamlDocument, files: FlowFiles, report: Report) -> Lit
     module, _, name = entry.partition(":")
     path = module_file(module, files)
     if path is None:
-        if not _is_installed(module):
+        if not is_installed(module):
             known = [Path(name).with_suffix("").as_posix().replace("/", ".") for name in files.names(".py")]
             report.error(
                 "InvalidFlexFlowEntry",
@@ -81,10 +82,11 @@ def module_file(module: str, files: FlowFiles) -> Path | None:
     return None
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether the first part of a module's name can be found without importing anything."""
+    first = module.partition(".")[0]
     try:
-        return PathFinder.find_spec(module.partition(".")[0]) is not None
+        return first in sys.stdlib_module_names or PathFinder.find_spec(first) is not None
     except (ImportError, ValueError):
         return False
 

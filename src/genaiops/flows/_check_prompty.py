@@ -134,7 +134,9 @@ def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Repor
     kind = configuration.get("type")
     spelling = re.sub(r"[_-]", "", str(kind)).lower()
     if configuration and kind is not None and spelling not in _PROVIDERS and not spelling.startswith("${"):
-        report.error(
+        # A named connection decides; without one the type has to.
+        tell = report.warning if configuration.get("connection") else report.error
+        tell(
             "unknown-provider",
             f"'model.configuration.type' is {kind!r}.",
             file=document.path,

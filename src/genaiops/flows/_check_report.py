@@ -75,8 +75,13 @@ class Report:
         found = Finding(
             severity=severity, code=code, message=message, file=str(file), line=line, hint=hint or None, node=node
         )
-        if found not in self.findings:
+        # Two nodes that share a file share its mistakes.
+        if not any(_says_the_same(found, known) for known in self.findings):
             self.findings.append(found)
+
+
+def _says_the_same(one: Finding, other: Finding) -> bool:
+    return (one.file, one.line, one.code, one.message) == (other.file, other.line, other.code, other.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def check_template(
         line = error.lineno + first_line - 1
         report.error(
             "JinjaTemplateError",
-            f"The template is broken: {error.message}.",
+            f"The template is broken: {str(error.message).rstrip('.')}.",
             file=file,
             line=line,
             node=node,
@@ -65,7 +65,9 @@ def check_template(
     try:
         return Template(text, frozenset(meta.find_undeclared_variables(tree)), first_line)
     except TemplateError as error:
-        report.error("JinjaTemplateError", f"The template is broken: {error.message}.", file=file, node=node)
+        report.error(
+            "JinjaTemplateError", f"The template is broken: {str(error.message).rstrip('.')}.", file=file, node=node
+        )
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from genaiops.errors import RowError, suggest
@@ -73,8 +74,10 @@ class InputConverter:
     Args:
         inputs: The declared inputs.
         load_image: Called with a value and its type for values that are, or may hold, images; None when no input can.
+        load_default_image: The same for defaults, when their author may name more files than a row may.
         omittable: Inputs that may be missing although they have no default here: the Python function has one.
         keep_null: Null stays null where the input is optional; graph flows make it the text `None`.
+        file: The flow's file, named where a default cannot be converted.
     """
 
     def __init__(
@@ -82,13 +85,17 @@ class InputConverter:
         inputs: Mapping[str, InputDef],
         load_image: ImageLoader | None = None,
         *,
+        load_default_image: ImageLoader | None = None,
         omittable: frozenset[str] = frozenset(),
         keep_null: bool = False,
+        file: Path | None = None,
     ) -> None:
         self._inputs = inputs
         self._load_image = load_image
+        self._load_default_image = load_default_image or load_image
         self._omittable = omittable
         self._keep_null = keep_null
+        self._file = file
         self._plan = tuple(
             (name, declared, CONVERTERS.get(declared.type), declared.type) for name, declared in inputs.items()
         )
@@ -114,27 +121,40 @@ class InputConverter:
                 result[name] = None
                 continue
             if converter is not None and not (converter is str and type(value) is str):
-                value = self._converted(name, value, converter, type_name, row)
+                value = self._converted(name, value, converter, type_name, row, is_default=name not in values)
             if self._load_image is not None and (type_name == "image" or type(value) in (dict, list)):
-                value = self._load_image(value, type_name)
+                load = self._load_image if name in values else self._load_default_image
+                value = load(value, type_name) if load is not None else value
             result[name] = value
         return result
 
     def _converted(
-        self, name: str, value: Any, converter: Callable[[Any], Any], type_name: str, row: int | None
+        self,
+        name: str,
+        value: Any,
+        converter: Callable[[Any], Any],
+        type_name: str,
+        row: int | None,
+        *,
+        is_default: bool,
     ) -> Any:
+        what = f"The default of the input {name!r}" if is_default else f"The input {name!r}{_in_row(row)}"
+        file, line = (self._file, self._inputs[name].line) if is_default else (None, None)
         try:
             return converter(value)
         except json.JSONDecodeError as error:
             raise RowError(
-                f"The input {name!r}{_in_row(row)} should be a {type_name}, and its text is not JSON: {error.msg}.",
+                f"{what} should be a {type_name}, and its text is not JSON: {error.msg}.",
+                file=file,
+                line=line,
                 kind="InputParseError",
                 type=type(error).__name__,
             ) from error
         except Exception as error:  # the value is a user's and may raise anything when converted
             raise RowError(
-                f"The input {name!r}{_in_row(row)} should be of type {type_name} and is {type(value).__name__}:"
-                f" {_shortened(value)}.",
+                f"{what} should be of type {type_name} and is {type(value).__name__}: {_shortened(value)}.",
+                file=file,
+                line=line,
                 kind="InputTypeError",
                 type=type(error).__name__,
             ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from genaiops.errors import ConnectionSettingsError, FlowDefinitionError, GenaiopsError, suggest
 from genaiops.flows._conversion import convert_value
-from genaiops.flows._failures import failure, place_in_user_code
+from genaiops.flows._failures import failure, hint_for_import, place_in_user_code
 from genaiops.flows._flex import with_code_default
 from genaiops.flows._head import chat_shape
 from genaiops.flows._literals import fit_connection
@@ -42,6 +42,7 @@ def import_entry(flow: Flow) -> Any:
             f"Failed to load python module '{module_name}' of entry '{flow.entry}': ({type(error).__name__}) {error}",
             file=file,
             line=line,
+            hint=hint_for_import(error, flow.folder),
             kind="PythonLoadError",
             type=type(error).__name__,
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,7 @@ from genaiops.errors import GenaiopsError
 from genaiops.flows._exceptions import is_deliberate
 
 _OUR_FOLDER = str(Path(__file__).parents[1])
+HOW_TO_INSTALL = "Install it, or name its package in a requirements.txt beside the flow file."
 
 
 def failure(
@@ -69,3 +71,13 @@ def place_in_user_code(error: BaseException, file: Path) -> tuple[str, int | Non
         return error.filename, error.lineno
     frames = [frame for frame in _user_frames(error.__traceback__) if frame.filename == str(file)]
     return str(file), frames[-1].lineno if frames else None
+
+
+def hint_for_import(error: Exception, folder: Path) -> str | None:
+    """What to do about a module that user code imports and that is nowhere; None for any other error."""
+    # An import that our layer refuses says itself what to use.
+    if type(error) is not ModuleNotFoundError or error.name is None:
+        return None
+    own = [path.stem for path in folder.glob("*.py")]
+    near = get_close_matches(error.name, own, n=1, cutoff=0.75)
+    return f"Did you mean {near[0]!r}?" if near else HOW_TO_INSTALL

@@ -123,9 +123,15 @@ def _report_if_nowhere(reader: Reader, module: str, folder: Path) -> None:
     reader.error(
         f"There is no module {module!r} in the flow's folder, and no package {first!r} is installed.",
         "entry",
-        hint=suggest(first, [p.stem for p in folder.glob("*.py")]) if folder.is_dir() else None,
+        hint=hint_for_module(first, folder),
         kind="PythonLoadError",
     )
+
+
+def hint_for_module(first: str, folder: Path) -> str:
+    """What may have been meant by a module that is nowhere."""
+    modules = [path.stem for path in folder.glob("*.py")]
+    return suggest(first, modules) if modules else f"Write {first}.py beside the flow file, or install the package."
 
 
 def merge_inputs(

@@ -20,7 +20,7 @@ from genaiops.flows._generators import (
     joined_async,
     watched,
 )
-from genaiops.flows._images import image_reader, image_writer
+from genaiops.flows._images import image_reader, image_writer, own_image_reader
 from genaiops.flows._model import Flow, InputDef, OutputDef
 from genaiops.flows._node_loading import NodeLoader
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeOutcome, Outcome, Services
@@ -39,8 +39,11 @@ class GraphPlan(Plan):
         super().__init__(flow, services, concurrency=concurrency)
         self._read_image = image_reader(flow.folder, services.image_folders)
         self._write_image = image_writer(flow.message_format, services.images)
-        self._converter = InputConverter(flow.inputs, self._read_image)
-        loader = NodeLoader(flow, services, self._read_image, streaming=streaming, threads=self.threads)
+        read_own_image = own_image_reader(flow.folder)
+        self._converter = InputConverter(
+            flow.inputs, self._read_image, load_default_image=read_own_image, file=flow.path
+        )
+        loader = NodeLoader(flow, services, read_own_image, streaming=streaming, threads=self.threads)
         self._loader = loader
         self._graph = CompiledGraph(loader.load(flow.row_nodes, Compiler(flow.row_nodes, self._write_image)))
         aggregation = flow.aggregation_nodes

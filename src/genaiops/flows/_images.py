@@ -47,6 +47,11 @@ def image_reader(folder: Path, allowed: Sequence[Path] = ()) -> Callable[[Any, s
     return read
 
 
+def own_image_reader(folder: Path) -> Callable[[Any, str], Any]:
+    """The same for what the flow's file holds: its author may name any file."""
+    return image_reader(folder, (Path(folder.anchor),))
+
+
 def image_writer(message_format: str, folder: Path | None = None) -> Callable[[Any], Any]:
     """A function that gives the JSON form of an image: a file in `folder`, or base64 without one."""
 

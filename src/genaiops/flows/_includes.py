@@ -33,16 +33,22 @@ def find_includes(document: YamlDocument, entries: Sequence[object]) -> list[Pat
         path = Path(os.path.normpath(document.path.parent / str(entry)))
         is_zip_of_folder = path.suffix == ".zip" and path.with_suffix("").is_dir()
         if not path.exists() and not is_zip_of_folder:
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise FlowDefinitionError(
                 f"Unable to find additional include {str(entry)!r}.",
                 file=document.path,
                 line=document.line("additional_includes", index),
-                hint=suggest(path.name, siblings),
+                hint=hint_for_include(path),
                 kind="UserErrorException",
             )
         found.append(path)
     return found
+
+
+def hint_for_include(path: Path) -> str:
+    """What may have been meant by an include that does not exist."""
+    folder = Path(os.path.normpath(path.parent))
+    siblings = [sibling.name for sibling in folder.iterdir()] if folder.is_dir() else []
+    return suggest(path.name, siblings) if siblings else f"There is no folder {str(folder)!r}, or it is empty."
 
 
 def merge_includes(

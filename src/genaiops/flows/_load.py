@@ -185,12 +185,13 @@ def _checked_choice(
         reader.report(error)
         return {}
     names = [str(node.get("name")) for _, node in _raw_nodes(reader, data)]
+    with_variants = [name for name in names if name in variants]
     for name in choice:
         if name not in names:
             reader.error(
                 f"There is no node {name!r} to choose a variant of.",
                 "nodes",
-                hint=suggest(name, [n for n in names if n in variants]),
+                hint=suggest(name, with_variants) if with_variants else "No node of this flow has variants.",
                 kind="InvalidFlowError",
             )
     return choice

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The modules that llm nodes of prompt flow name; what they hold is served here.
 _SERVED_MODULES = frozenset({"promptflow.tools", "promptflow.tools.aoai", "promptflow.tools.openai"})
+# The key of a node that an error is about, by its kind.
+_SAID_AT = {"APINotFound": "api", "InvalidConnectionType": "connection"}
 # Tools of prompt flow's own package that are model nodes with a template: their flavour and provider.
 _TEMPLATE_TOOLS = {
     "promptflow.tools.llm.llm": ("llm", None),
@@ -69,7 +71,7 @@ class ModelNodes:
                 error.kind,
                 error.message,
                 file=error.file or self._flow.path,
-                line=error.line if error.file else node.line,
+                line=error.line if error.file else node.lines.get(_SAID_AT.get(error.kind, ""), node.line),
                 hint=error.hint,
             ) from error
 

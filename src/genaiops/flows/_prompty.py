@@ -17,37 +17,19 @@ from genaiops.flows._model import Flow, InputDef
 from genaiops.flows._nodes import Reader
 from genaiops.flows._yaml import parse_yaml
 
-_OPENING = re.compile(r"\A\s*-{3,}[ \t]*\r?\n")
-_CLOSING = re.compile(r"^-{3,}[ \t]*(\r?\n|\Z)", re.MULTILINE)
+# Deep enough for `model.configuration.connection`.
+_PLACES_KEPT = 3
 _FILE = re.compile(r"^\$\{file:(.*?)\}|^file:(.*)|^(.*\.json)$", re.DOTALL)
-
-
-def split_prompty(text: str, path: Path) -> tuple[str, str, int]:
-    """Front matter, body, and the line on which the front matter starts.
-
-    The front matter ends at the first line of three or more dashes.
-
-    Raises:
-        FlowDefinitionError: There is no front matter.
-    """
-    opening = _OPENING.match(text)
-    closing = _CLOSING.search(text, opening.end()) if opening else None
-    if opening is None or closing is None:
-        raise FlowDefinitionError(
-            "A prompty starts with front matter between two lines of three dashes.",
-            file=path,
-            line=1,
-            kind="UserErrorException",
-        )
-    return text[opening.end() : closing.start()], text[closing.end() :], opening[0].count("\n") + 1
 
 
 def read_prompty_flow(path: Path, options: LoadOptions, report: Report) -> Flow:
     """The flow that a prompty file is."""
-    front, _, first_line = split_prompty(path.read_text(encoding="utf-8-sig"), path)
-    document = parse_yaml(front, path, first_line=first_line)
+    from genaiops.prompts import split_prompty
+
+    split = split_prompty(path.read_text(encoding="utf-8-sig"), path)
+    document = parse_yaml(split.front, path, first_line=split.front_line)
     if not isinstance(document.data, Mapping):
-        raise FlowDefinitionError("The front matter of a prompty is a mapping.", file=path, line=first_line)
+        raise FlowDefinitionError("The front matter of a prompty is a mapping.", file=path, line=split.front_line)
     data: dict[str, Any] = _merged(document.data, options.overrides or {})
     reader = Reader(document, report)
     sample = _sample(reader, data.get("sample"))
@@ -69,7 +51,7 @@ def read_prompty_flow(path: Path, options: LoadOptions, report: Report) -> Flow:
         chat=chat_shape(inputs, {}),
         requirements=path.parent / "requirements.txt" if (path.parent / "requirements.txt").is_file() else None,
         findings=tuple(reader.warnings),
-        lines={".".join(map(str, place)): line for place, line in document.lines.items() if len(place) in (1, 2)},
+        lines={".".join(map(str, place)): line for place, line in document.lines.items() if len(place) <= _PLACES_KEPT},
     )
 
 

@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from genaiops.errors import ConnectionSettingsError
 from genaiops.flows._conversion import InputConverter
 from genaiops.flows._counted_models import CountedModels
 from genaiops.flows._failures import failure
 from genaiops.flows._generators import AsyncGeneratorProxy, joined_async
-from genaiops.flows._images import image_reader, image_writer
+from genaiops.flows._images import image_reader, image_writer, own_image_reader
 from genaiops.flows._model import Flow
 from genaiops.flows._outcome import NodeOutcome, Outcome, Services
 from genaiops.flows._plan import Plan
 from genaiops.flows._recorded import recorded
 from genaiops.tracing import SpanRecorder, start_span
+
+if TYPE_CHECKING:
+    from genaiops.prompts import PromptServices
 
 
 class PromptyPlan(Plan):
@@ -36,13 +40,37 @@ class PromptyPlan(Plan):
         from genaiops.prompts import load_prompty
 
         self._prompty = load_prompty(flow.path, override={**flow.overrides, **(init or {})})
+        self._refuse_what_no_row_survives()
         self._streaming = streaming
         self._write_image = image_writer(flow.message_format, services.images)
         self._converter = InputConverter(
             flow.inputs,
             image_reader(flow.folder, services.image_folders),
             omittable=frozenset(name for name, item in flow.inputs.items() if item.has_default),
+            load_default_image=own_image_reader(flow.folder),
+            file=flow.path,
         )
+
+    def _refuse_what_no_row_survives(self) -> None:
+        """A broken template and a model that cannot be reached are mistakes of the file, not of a row."""
+        self._prompty.check_template()
+        if self.services.connections is None:
+            return
+        try:
+            self._prompty.model(self._prompt_services())
+        except ConnectionSettingsError as error:
+            if error.file is None:
+                error.file, error.line = str(self.flow.path), self._line_of_model(error.kind)
+            raise
+
+    def _line_of_model(self, kind: str) -> int | None:
+        """The line of the front matter that an error about the model is about."""
+        written = self._prompty.definition.configuration
+        fields = written if isinstance(written, Mapping) else {}
+        unset = [name for name, value in fields.items() if isinstance(value, str) and value.startswith("${")]
+        field = "type" if kind == "UnknownConnectionType" else unset[0] if unset else "connection"
+        lines = self.flow.lines
+        return lines.get(f"model.configuration.{field}") or lines.get("model.configuration")
 
     @property
     def is_sync(self) -> bool:
@@ -71,13 +99,9 @@ class PromptyPlan(Plan):
         return outcome
 
     async def _ask(self, call: _PromptyCall) -> None:
-        from genaiops.prompts import PromptServices
-
         node = call.node = NodeOutcome("completed", inputs=recorded(call.inputs, self._write_image))
-        models: Any = CountedModels(self.services, node, repeat=call.repeat, keep=True)
-        connections: Any = self.services.connections
-        prompt_services = PromptServices(
-            models=models, connections=connections, folder=Path(self.flow.folder), environ=self._environ()
+        prompt_services = self._prompt_services(
+            CountedModels(self.services, node, repeat=call.repeat, keep=True),
         )
         started = perf_counter()
         span = start_span(self.flow.name, "node")
@@ -100,8 +124,16 @@ class PromptyPlan(Plan):
         finally:
             node.duration_s = perf_counter() - started
 
-    def _environ(self) -> Mapping[str, str] | None:
-        return self.services.environ or None
+    def _prompt_services(self, models: Any = None) -> PromptServices:
+        from genaiops.prompts import PromptServices
+
+        connections: Any = self.services.connections
+        return PromptServices(
+            models=models,
+            connections=connections,
+            folder=Path(self.flow.folder),
+            environ=self.services.environ or None,
+        )
 
     def _outcome(self, call: _PromptyCall) -> Outcome:
         outputs: dict[str, Any] = {}

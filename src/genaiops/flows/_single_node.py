@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from genaiops.errors import RowError, suggest
+from genaiops.errors import InputError
 from genaiops.flows._conversion import convert_value
 from genaiops.flows._model import InputDef, Node
 from genaiops.flows._references import Reference, read_property
@@ -19,7 +20,7 @@ def inputs_of_single_node(node: Node, given: Mapping[str, Any], flow_inputs: Map
     aggregation node are wrapped into a list of one, as if there had been one row.
 
     Raises:
-        RowError: `InputNotFound` when a value is missing.
+        InputError: `InputNotFound` when a value is missing, `InputTypeError` when it cannot be converted.
     """
     values: dict[str, Any] = {}
     for name, reference in node.inputs.items():
@@ -29,11 +30,11 @@ def inputs_of_single_node(node: Node, given: Mapping[str, Any], flow_inputs: Map
             continue
         found, value = _lookup(name, reference, given, flow_inputs)
         if not found:
-            raise RowError(
+            raise InputError(
                 f"The input {name!r} of node {node.name!r} has no value; it refers to {reference}.",
                 kind="InputNotFound",
                 node=node.name,
-                hint=suggest(reference.name, given),
+                hint=_how_to_give(name, given),
             )
         values[name] = [value] if node.aggregation else value
     return values
@@ -68,8 +69,13 @@ def _converted(reference: Reference, value: Any, flow_inputs: Mapping[str, Input
     try:
         return convert_value(value, declared.type)
     except Exception as error:
-        raise RowError(
+        raise InputError(
             f"The input {reference.name!r} should be of type {declared.type} and is {value!r}.",
             kind="InputTypeError",
             type=type(error).__name__,
         ) from error
+
+
+def _how_to_give(name: str, given: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, given, n=1)
+    return f"Give it as {name}=VALUE{f', not {near[0]}' if near else ''}."

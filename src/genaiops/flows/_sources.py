@@ -115,7 +115,11 @@ def _check_python(node: Node, path: Path) -> None:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise tool_error(
-            node, "PythonLoadError", f"The file is not valid Python: {error}.", file=path, line=line
+            node,
+            "PythonLoadError",
+            f"The file is not valid Python: {getattr(error, 'msg', error)}.",
+            file=path,
+            line=line,
         ) from error
     tools = ToolFinder(tree)
     if len(tools.found) > 1:
@@ -130,12 +134,13 @@ def _check_python(node: Node, path: Path) -> None:
             hint="Keep one @tool in a file.",
         )
     if not tools.found and tools.is_certain and not _missing_imports(tree, path.parent):
+        functions = (n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
         raise tool_error(
             node,
             "NoToolDefined",
             "No function of the file is decorated with @tool.",
             file=path,
-            line=1,
+            line=next((function.lineno for function in functions), 1),
             hint="Decorate the function that the node calls: from promptflow.core import tool.",
         )
 

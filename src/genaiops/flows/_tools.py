@@ -15,7 +15,7 @@ from typing import Any
 
 from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.flows._decorators import is_tool, plain_function, unwrap_for_signature
-from genaiops.flows._failures import place_in_user_code
+from genaiops.flows._failures import hint_for_import, place_in_user_code
 from genaiops.flows._model import InputDef, Node
 from genaiops.flows._signature import input_of_parameter
 from genaiops.flows._sources import tool_error
@@ -109,7 +109,8 @@ def load_script(node: Node, path: Path) -> ModuleType:
         except Exception as error:
             file, line = place_in_user_code(error, path)
             message = f"Failed to load python module from file '{path}': ({type(error).__name__}) {error}"
-            raise tool_error(node, "PythonLoadError", message, file=file, line=line) from error
+            hint = hint_for_import(error, path.parent)
+            raise tool_error(node, "PythonLoadError", message, file=file, line=line, hint=hint) from error
         finally:
             if before is None:
                 sys.modules.pop(SCRIPT_MODULE, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from genaiops.errors import FlowDefinitionError, suggest
@@ -53,14 +54,17 @@ def parse_choice(choice: str | Mapping[str, str] | None, variants: Mapping[str, 
     owners = [node for node, found in variants.items() if bare in found.ids]
     if len(owners) == 1:
         return {owners[0]: bare}
+    # Compared without the nodes' names, which the user left out.
+    near = get_close_matches(bare, [variant for found in variants.values() for variant in found.ids], n=1)
     known = [f"{node}.{variant}" for node, found in variants.items() for variant in found.ids]
+    likely = next((name for name in known if near and name.endswith(f".{near[0]}")), bare)
     problem = (
         f"The variant {choice!r} belongs to several nodes: {', '.join(owners)}."
         if owners
         else f"{choice!r} is not a variant of this flow."
     )
     raise FlowDefinitionError(
-        problem, hint=suggest(bare, known) if not owners else "Write node.variant.", kind="InvalidFlowError"
+        problem, hint=suggest(likely, known) if not owners else "Write node.variant.", kind="InvalidFlowError"
     )
 
 

@@ -39,14 +39,10 @@ def main(_: Sequence[str]) -> int:
     """Serve until SIGTERM, or until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = take_pipes()
-    _import_ahead()
     first = pipe.read()
     if first is None:
         return 0
     hello = {**first[0], **json.loads(first[1])}
-    # As if this process had been started there; user code may look for its files before its flow is loaded.
-    os.chdir(hello["folder"])
-    sys.path.insert(0, hello["folder"])
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -60,19 +56,6 @@ def main(_: Sequence[str]) -> int:
     sys.stderr.flush()
     # Threads of flow code that never end must not keep the process.
     os._exit(code)
-
-
-def _import_ahead() -> None:
-    """Load what any flow needs while the parent still finds out which one it is."""
-    import uvicorn  # noqa: F401
-
-    from genaiops.compat import install_import_layer  # noqa: F401
-    from genaiops.connections import ConnectionStore  # noqa: F401
-    from genaiops.flows import open_plan  # noqa: F401
-    from genaiops.serving import Service, serve  # noqa: F401
-
-    if sys.platform != "win32":
-        import uvloop  # noqa: F401
 
 
 def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
@@ -94,6 +77,9 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     workspace = Workspace(hello)
     request = hello["request"]
     flow = workspace.load(request)
+    if may_call_models(flow):
+        # A second of importing that the first client would wait for otherwise; readiness does not.
+        threading.Thread(target=load_sdk, daemon=True).start()
     plan: Plan = await open_plan(
         flow,
         workspace.services(flow, request),
@@ -116,14 +102,12 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     )
     threading.Thread(target=_follow_parent, args=(pipe, options.grace_s), daemon=True).start()
     sock = socket.socket(fileno=hello["socket"])
-
-    def say_ready() -> None:
-        pipe.write({"type": "ready", "pid": os.getpid()})
-        if may_call_models(flow):
-            # Half a second of importing that the first model call would wait for otherwise; readiness does not.
-            threading.Thread(target=load_sdk, daemon=True).start()
-
-    await serve(service, sock, on_ready=say_ready, on_stop=lambda: _end_within(options.grace_s))
+    await serve(
+        service,
+        sock,
+        on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}),
+        on_stop=lambda: _end_within(options.grace_s),
+    )
     exporter.close()
     if request_log is not None:
         request_log.close()

@@ -261,6 +261,7 @@ def describe_plan(plan: Plan, limit: int) -> Message:
         "outputs": sorted(flow.outputs),
         "init": {name: _input_form(item) for name, item in flow.init.items()},
         "chat": [flow.chat.input, flow.chat.history, flow.chat.output] if flow.chat else None,
+        "has_sample": bool(flow.sample.get("inputs")),
         "takes_any": bool(getattr(plan, "takes_any", False)),
         "has_aggregation": plan.has_aggregation,
         "is_sync": plan.is_sync,

@@ -13,7 +13,7 @@ from genaiops.prompts._errors import PromptError
 from genaiops.prompts._guards import ROLES
 from genaiops.prompts._images import ImageLoader, find_images
 from genaiops.prompts._messages import build_messages
-from genaiops.prompts._model_configuration import connection_name, model_name, resolve_model
+from genaiops.prompts._model_configuration import ResolvedModel, connection_name, model_name, resolve_model
 from genaiops.prompts._prompty_file import PromptyFile, read_prompty
 from genaiops.prompts._prompty_reply import PromptyReply
 from genaiops.prompts._render import render, template_variables
@@ -108,6 +108,24 @@ class Prompty:
             place_images(self.definition.template), file=self.path, first_line=self.definition.first_line
         )
 
+    def check_template(self) -> None:
+        """Do nothing, or say what is wrong with the template.
+
+        Raises:
+            FlowDefinitionError: Kind `JinjaTemplateError`, with the line of the file.
+        """
+        _ = self.variables
+
+    def model(self, services: PromptServices | None = None) -> ResolvedModel:
+        """The connection and the model of the front matter; nothing is called.
+
+        Raises:
+            ConnectionSettingsError: The connection is unknown or incomplete, or variables are not set.
+        """
+        found = services or get_services()
+        environ = found.environ if found.environ is not None else current_environ()
+        return resolve_model(self.definition.configuration, found, environ)
+
     @property
     def _data(self) -> dict[str, Any]:
         return dict(self.definition.data)
@@ -165,10 +183,16 @@ class Prompty:
         if missing:
             raise PromptError(f"Missing required inputs: {missing}", file=self.path, kind="MissingRequiredInputError")
         found = {name: values.get(name, item.get("default")) for name, item in definition.inputs.items()}
-        loader = ImageLoader(self.path.parent)
         return {
-            name: loader.from_written_text(value) if isinstance(value, str) else value for name, value in found.items()
+            name: self._image_loader(name, value).from_written_text(value) if isinstance(value, str) else value
+            for name, value in found.items()
         }
+
+    def _image_loader(self, name: str, value: str) -> ImageLoader:
+        """Paths that the file itself holds may lead anywhere; paths that are given stay in the prompty's folder."""
+        folder = self.path.parent
+        written = (self.definition.inputs[name].get("default"), self.definition.sample.get(name))
+        return ImageLoader(folder, allowed=(Path(folder.anchor),) if value in written else ())
 
     def prompt(self, inputs: Mapping[str, Any]) -> str | list[dict[str, Any]]:
         """The rendered prompt (completion) or messages (chat); no input opens a message."""
@@ -198,8 +222,7 @@ class Prompty:
         """
         prompt = self.prompt(self.resolve_inputs(given))
         found = services or get_services()
-        environ = found.environ if found.environ is not None else current_environ()
-        connection, model = resolve_model(self.definition.configuration, found, environ)
+        connection, model = self.model(found)
         parameters = {name: value for name, value in self.definition.parameters.items() if value is not None}
         options = {name: parameters.pop(name) for name in _SDK_OPTIONS if name in parameters}
         if options.get("extra_query"):

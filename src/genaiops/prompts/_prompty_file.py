@@ -111,8 +111,9 @@ def read_prompty(
         environ: Variables for `${env:NAME}`; by default those of the current services.
 
     Raises:
-        FlowDefinitionError: No front matter, broken YAML, a reference file that is missing or outside the folder, an
-            unknown `api`, or a feature of the newer dialect without a counterpart.
+        FlowDefinitionError: No front matter, broken YAML, a reference file that is missing or (in an override, or in
+            the newer dialect) outside the folder, an unknown `api`, or a feature of the newer dialect without a
+            counterpart.
     """
     from genaiops.prompts import _prompty_v2
     from genaiops.prompts._services import current_environ
@@ -124,14 +125,17 @@ def read_prompty(
     if not isinstance(front, dict):
         raise FlowDefinitionError("The front matter of a prompty is a mapping.", file=path, line=split.front_line)
     is_newer = _prompty_v2.is_second_dialect(front)
-    references = References(path.parent, current_environ() if environ is None else environ, strict=is_newer, file=path)
-    front = references.resolve(front)
+    environ = current_environ() if environ is None else environ
+    # The newer dialect keeps to the folder of the prompty; the older one always read what its author named.
+    own = References(path.parent, environ, strict=is_newer, anywhere=not is_newer, file=path)
+    given = References(path.parent, environ, strict=is_newer, file=path)
+    front = own.resolve(front)
     extra: tuple[str, ...] = ()
     template = split.body
     if is_newer:
         front, extra = _prompty_v2.translate(front, path)
         template = _prompty_v2.check_template(template, path, split.body_line)
-    data = merged(front, references.resolve(dict(override or {})))
+    data = merged(front, given.resolve(dict(override or {})))
     return _record(path, data, template, split, extra, dialect=2 if is_newer else 1)
 
 
@@ -169,8 +173,9 @@ def _record(
     api = str(model.get("api") or "chat")
     if api not in _APIS:
         raise FlowDefinitionError(f"The api {api!r} is unknown.", file=path, hint=suggest(api, _APIS))
-    sample = _sample(data.get("sample"), path)
-    inputs = _inputs(data.get("inputs"), path) or {name: {"type": _type_of(value)} for name, value in sample.items()}
+    declared = _inputs(data.get("inputs"), path)
+    sample, doubts = _sample(data.get("sample"), path, is_needed=not declared)
+    inputs = declared or {name: {"type": _type_of(value)} for name, value in sample.items()}
     outputs = data.get("outputs")
     return PromptyFile(
         path=path,
@@ -187,7 +192,7 @@ def _record(
         sample=sample,
         dialect=dialect,
         roles=("system", "user", "assistant", "developer", "tool", "function") if dialect == 2 else None,
-        warnings=(*split.warnings, *extra),
+        warnings=(*split.warnings, *extra, *doubts),
     )
 
 
@@ -203,11 +208,12 @@ def _inputs(written: Any, path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _sample(written: Any, path: Path) -> dict[str, Any]:
+def _sample(written: Any, path: Path, *, is_needed: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The sample, and what is doubtful about it; a file that is missing is a mistake only where it declares inputs."""
     if not written:
-        return {}
+        return {}, ()
     if isinstance(written, Mapping):
-        return dict(written)
+        return dict(written), ()
     if not isinstance(written, str) or not written.endswith(".json"):
         raise FlowDefinitionError(
             "A sample is a mapping of inputs or the name of a JSON file.", file=path, kind="InvalidSampleError"
@@ -215,11 +221,14 @@ def _sample(written: Any, path: Path) -> dict[str, Any]:
     name = written.removeprefix("file:").strip()
     # Prompt flow looks in the working directory only, which is where flows run: beside the prompty.
     for folder in (Path.cwd(), path.parent):
-        found = (folder / name).resolve()
-        if found.is_file() and found.is_relative_to(folder.resolve()):
+        found = folder / name
+        if found.is_file():
             loaded = json.loads(found.read_text(encoding="utf-8-sig"))
-            return dict(loaded) if isinstance(loaded, Mapping) else {}
-    raise FlowDefinitionError(f"Cannot find the sample file {name!r}.", file=path, kind="InvalidSampleError")
+            return (dict(loaded) if isinstance(loaded, Mapping) else {}), ()
+    message = f"Cannot find the sample file {name!r}."
+    if is_needed:
+        raise FlowDefinitionError(message, file=path, kind="InvalidSampleError")
+    return {}, (f"{path}: {message}",)
 
 
 def _type_of(value: Any) -> str:

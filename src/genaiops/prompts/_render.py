@@ -78,11 +78,14 @@ def template_variables(template: str, *, file: str | Path | None = None, first_l
     from jinja2 import TemplateError, meta
 
     try:
-        return frozenset(meta.find_undeclared_variables(_environment(True, True).parse(template)))
+        tree = _environment(True, True).parse(template)
+        # Compiling finds filters and tests that do not exist; parsing alone does not.
+        _environment(True, True).compile(tree, raw=True)
+        return frozenset(meta.find_undeclared_variables(tree))
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         raise FlowDefinitionError(
-            f"The template is broken: {error.message}.",
+            f"The template is broken: {str(error.message).rstrip('.')}.",
             file=file,
             line=line + first_line - 1 if line else None,
             kind="JinjaTemplateError",

@@ -19,16 +19,20 @@ class References:
     """Resolves references for one prompty.
 
     Args:
-        folder: Of the prompty; files are read in it and below only.
+        folder: Of the prompty; paths of files start there.
         environ: Variables.
         strict: The newer dialect: a variable may carry a default, and one that is not set is an error.
+        anywhere: Files may lie outside of the folder: the author of the prompty wrote their paths.
         file: The prompty, named in errors.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], *, strict: bool = False, file: Path) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], *, strict: bool = False, anywhere: bool = False, file: Path
+    ) -> None:
         self.folder = folder.resolve()
         self.environ = environ
         self.strict = strict
+        self.anywhere = anywhere
         self.file = file
 
     def resolve(self, value: Any) -> Any:
@@ -70,7 +74,7 @@ class References:
 
     def _file(self, name: str) -> Any:
         path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder):
+        if not self.anywhere and not path.is_relative_to(self.folder):
             raise FlowDefinitionError(
                 f"The reference file {name!r} lies outside the folder of the prompty.",
                 file=self.file,
