@@ -216,4 +216,13 @@ def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 def verdict(name: str, value: float, limit: float, unit: str) -> None:
     """Say whether a figure is within its bound."""
-    print(f"{'ok  ' if value <= limit else 'MISS'} {name}: {value:.3g} {unit} (bound {limit:g})")
+    _say(value <= limit, name, f"{value:.3g} {unit}".rstrip(), f"at most {limit:g}")
+
+
+def at_least(name: str, value: float, least: float, unit: str = "") -> None:
+    """Say whether a figure reaches its bound."""
+    _say(value >= least, name, f"{value:.3g} {unit}".rstrip(), f"at least {least:g}")
+
+
+def _say(is_met: bool, name: str, figure: str, bound: str) -> None:
+    print(f"{'ok  ' if is_met else 'MISS'} {name}: {figure} ({bound})")

@@ -9,11 +9,11 @@ from tests.connections import pace_simulation as simulation
 
 
 def test_without_a_limit_the_pace_finds_room_for_all() -> None:
-    """1,000 calls of 0.2 s with 64 wanted at once: at least 0.9 of 64 / 0.2 s, but for the spread of the last round."""
+    """1,000 calls of 0.2 s with 64 wanted at once: at least 0.9 of 64 / 0.2 s."""
     traffic = simulation.run(simulation.free, 1000, latency_s=0.2, demand=64)
 
     assert traffic.most_in_flight == 64
-    assert traffic.per_s >= 0.88 * 64 / 0.2
+    assert traffic.per_s >= 0.9 * 64 / 0.2
     assert traffic.requests == 1000
 
 
@@ -27,6 +27,8 @@ def test_the_users_cap_is_kept() -> None:
     assert simulation.run(simulation.free, 200, latency_s=0.2, most=7).most_in_flight == 7
 
 
+# A refusal is quick; on a busy machine it takes its time.
+@pytest.mark.parametrize("refusal_s", [0.002, 0.02])
 @pytest.mark.parametrize("latency_s", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize(
     "server",
@@ -37,8 +39,10 @@ def test_the_users_cap_is_kept() -> None:
         lambda: simulation.window(20),
     ],
 )
-def test_a_server_limited_to_twenty_a_second_refuses_few_calls(server: object, latency_s: float) -> None:
-    traffic = simulation.run(server(), 400, latency_s=latency_s)  # type: ignore[operator]
+def test_a_server_limited_to_twenty_a_second_refuses_few_calls(
+    server: object, latency_s: float, refusal_s: float
+) -> None:
+    traffic = simulation.run(server(), 400, latency_s=latency_s, refusal_s=refusal_s)  # type: ignore[operator]
 
     assert traffic.requests_per_success <= 1.10
     assert traffic.per_s >= 0.65 * 20
@@ -58,11 +62,23 @@ def test_a_server_that_holds_few_calls_gets_few() -> None:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(40))
 def test_refusals_at_random_do_not_bring_calls_to_a_stop(share: float, seed: int) -> None:
     traffic = simulation.run(simulation.moody(share, seed), 1000, latency_s=0.2)
 
     assert traffic.seconds < 60
+
+
+def test_what_is_under_way_counts_as_taken_when_the_first_pause_is_over() -> None:
+    """Ten calls wait for slow replies while four in a row are refused: the server takes about ten a second."""
+    pace = Pace()
+    for number in range(10):
+        pace.sent(number * 0.004)
+
+    for number in range(4):
+        pace.refused(pace.sent(0.04 + number * 0.004), 0.041 + number * 0.004, 0.1)
+
+    assert pace.rate >= 9
 
 
 def test_errors_that_are_not_about_load_cut_nothing() -> None:

@@ -14,9 +14,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 
-_START = 16.0
+_START = 32.0
 _FIRST_RATE = 300.0  # calls a second before the first reply: a refusal must arrive before many more have left
-_RATE_A_SUCCESS = 50.0  # and so many more for each good reply
+_RATE_A_SUCCESS = 15.0  # and so many more for each good reply
 _COHORT = 20  # the pace is judged by the fate of so many calls in a row
 _TOLERATED_REFUSALS = 1  # of them
 _ENOUGH = 4  # refusals of one cohort to judge it early
@@ -231,8 +231,9 @@ class Pace:
             return
         if self.rate is inf:
             # What a burst gave is not a rate: count the pause too, then feel the way up.
-            since = max(until - 10.0, self._first_s or 0.0)
-            self.rate = max(self._taken(until, min(since, until - 1.0)), 1.0)
+            since = min(max(until - 10.0, self._first_s or 0.0), until - 1.0)
+            under_way = sum(not ticket.ended and now - ticket.sent_s > 1.2 * self._refusal_s for ticket in self._last)
+            self.rate = max((self._taken_since(since) + under_way) / (until - since), 1.0)
             self._is_ramp = True
             self._cut_limit(max(0.9 * self.in_flight, 2.0))
         else:
@@ -272,8 +273,9 @@ class Pace:
             elif share > 0.4 * self._immune_share:
                 self._immune_until_s = now + _IMMUNE_S
         elif refused <= _TOLERATED_REFUSALS:
-            self._unexplained = max(0, self._unexplained - 1)
-            if refused and self.rate is not inf:
+            if not refused:
+                self._unexplained = max(0, self._unexplained - 1)
+            elif self.rate is not inf:
                 self.rate *= 0.98
         else:
             # We slowed down to less than what the server took, and it refuses as before: it is not about our pace.
