@@ -46,7 +46,10 @@ def main() -> None:
     head = ["rows", "wall s", "cpu s", "cpu ms/row", "without start", "plain loop", "ratio", "RSS MB"]
     table("Engine: three Python nodes, record and traces", head, lines)
     for line in lines:
-        verdict(f"CPU a row at {line[0]} rows", line[3], 1.0, "ms")
+        verdict(f"CPU a row at {line[0]:,} rows, start included", line[3], 1.0, "ms")
+    if len(lines) > 1:
+        growth = lines[-1][4] / max(lines[0][4], 0.01)
+        verdict(f"CPU a row at {lines[-1][0]:,} rows against {lines[0][0]:,}, start apart", growth, 1.5, "x")
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ CASES = {
     "nothing": (),
     "20 requests a second": ("--rate-per-s", "20"),
     "20 % 429, Retry-After 1": ("--share-429", "0.2"),
-    "20 % 429, 5 % 500, 5 % cut off, 2 % dropped": (
-        *("--share-429", "0.2", "--share-500", "0.05"),
-        *("--share-cut", "0.05", "--share-drop", "0.02"),
+    "20 % 429, 5 % 500, 5 % cut off, 1 % dropped, 1 % hanging": (
+        *("--share-429", "0.2", "--share-500", "0.05", "--share-cut", "0.05"),
+        *("--share-drop", "0.01", "--share-hang", "0.01"),
     ),
 }
 
