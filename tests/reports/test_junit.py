@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +22,33 @@ def test_every_check_and_every_run_is_a_test(reports: Path) -> None:
     assert int(found["web_classification: gate"].get("failures", 0)) >= 1
     assert found["web_classification: runs"].get("tests") == "6"
     assert found["web_classification: runs"].get("failures") == "0"
+
+
+def test_no_two_tests_have_one_name(reports: Path) -> None:
+    """Servers show tests of one name as one."""
+    for suite in suites(reports / "junit.xml").values():
+        names = [(case.get("classname"), case.get("name")) for case in suite.findall("testcase")]
+        assert len(set(names)) == len(names)
+
+
+def test_only_what_the_schema_of_jenkins_allows_is_written(reports: Path, hostile: Path) -> None:
+    """Elements, attributes and required ones of junit-10.xsd in jenkinsci/xunit-plugin."""
+    allowed = {
+        "testsuites": {"name", "time", "tests", "failures", "errors"},
+        "testsuite": {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id",
+                      "package", "file", "log", "url"},
+        "testcase": {"name", "time", "classname", "group"},
+        "failure": {"type", "message"},
+        "skipped": {"type", "message"},
+        "system-out": set(),
+    }  # fmt: skip
+    required = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
+    for folder in (reports, hostile):
+        for element in ElementTree.parse(folder / "junit.xml").getroot().iter():
+            assert set(element.attrib) <= allowed[element.tag]
+            assert required.get(element.tag, set()) <= set(element.attrib)
+            if element.tag == "testsuite":
+                assert re.fullmatch(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?", element.attrib["time"])
 
 
 def test_run_without_a_completed_row_fails(tmp_path: Path) -> None:

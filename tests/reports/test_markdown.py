@@ -78,4 +78,5 @@ def test_text_of_models_shapes_nothing(hostile: Path) -> None:
     assert "](" not in bare
     assert "http://" not in text
     assert "@everyone" not in text
+    assert not re.search(r"[#!]\d", text)  # numbers of issues and pull requests
     assert "\x1b" not in text

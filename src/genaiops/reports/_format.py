@@ -119,6 +119,8 @@ def p_value(value: Any) -> str:
 
 def plain(text: str) -> str:
     """Without what moves a cursor, hides text, or turns its direction round: shown as ␛ or left out."""
+    if text.isascii() and text.isprintable():  # by far the most, and nothing of it needs a look
+        return text
     shown = _CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "�", text)
     return _OVERRIDES.sub("", shown)
 

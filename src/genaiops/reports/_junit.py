@@ -37,6 +37,7 @@ def _gate_cases(story: Story) -> Iterator[Any]:
     for check in checks:
         parts = [
             check.get("metric") or check.get("rule"),
+            check.get("evaluator"),
             check.get("segment"),
             check.get("variant"),
             check.get("dataset"),

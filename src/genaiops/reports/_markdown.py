@@ -210,8 +210,9 @@ def _text(value: Any) -> str:
     """Text of a file or a model: nothing in it may become a tag, a link, a mention, a table's border or a new line."""
     text = " ".join(plain(str(value if value is not None else "")).split())
     escaped = re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", text)
-    # Hosts turn bare addresses and mentions into links even when nothing marks them up.
-    return re.sub(r"(?i)(https?|ftp|www)([:.])", "\\1\u200b\\2", escaped).replace("@", "@\u200b")
+    # Hosts turn bare addresses, mentions and numbers of issues into links, after Markdown and whatever is escaped.
+    escaped = re.sub(r"(?i)(https?|ftp|www)([:.])", "\\1\u200b\\2", escaped).replace("@", "@\u200b")
+    return re.sub(r"([#!])(?=\d)", "\\1\u200b", escaped)
 
 
 def _code(value: Any) -> str:

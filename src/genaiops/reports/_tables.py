@@ -87,9 +87,12 @@ def safe_cell(value: Any) -> Any:
     """
     if value is None:
         return ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    kind = type(value)
+    if kind is int or kind is float:
         return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if kind is str else json.dumps(value, ensure_ascii=False, default=str)
+    if text[:1].isalnum() and text.isascii() and text.isprintable():  # by far the most
+        return text
     if not text.isascii():  # a lone surrogate cannot be written
         text = text.encode("utf-8", "replace").decode("utf-8")
     if "\0" in text:

@@ -131,7 +131,7 @@
             cell[7] > 1 ? make("span", {}, make("i", {}, "mean of "), String(cell[7])) : null),
           error, values(outputs, other && other[0] === 0 ? other[1] : null), nodes(cell, other));
       };
-      return [values(row[INPUTS], null), make("div", { className: "columns" }, row[CELLS].map(column))].reduce((box, part) => (box.append(part), box), make("div", {}));
+      return [values(row[INPUTS], null), make("div", { className: "columns", tabIndex: 0, role: "region", "aria-label": `Row ${row[NUMBER]} of ${data.datasets[row[DATASET]]} by variant` }, row[CELLS].map(column))].reduce((box, part) => (box.append(part), box), make("div", {}));
     }
 
     // When a node ran within its row, as a bar.
