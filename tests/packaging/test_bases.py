@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from genaiops.errors import GenaiopsError, InputError
-from genaiops.packaging import BaseImage, Layout, load_base, this_architecture
+from genaiops.packaging import BaseImage, Layout, load_base, read_layout, this_architecture
 from genaiops.packaging._dockerfile import dockerfile
 from genaiops.packaging._layers import Entry, write_layer
 from genaiops.packaging._package import Package
@@ -29,7 +29,9 @@ def layout_with(folder: Path, python: str = "usr/bin/python3.12") -> tuple[Layou
     layout = Layout(folder)
     layer = write_layer([Entry(python, b"elf", 0o755), Entry("etc/os-release", b"ID=x\n")], layout.blobs)
     base = BaseImage("none", None, (), this_architecture(), "/x", "3.12")
-    return layout, layout.write_image(base, [layer], {"Env": ["PATH=/usr/bin"]}, reference="b")["digest"]
+    descriptor = layout.write_image(base, [layer], {"Env": ["PATH=/usr/bin"]})
+    layout.publish(descriptor, reference="b")
+    return layout, descriptor["digest"]
 
 
 def test_a_layout_becomes_a_base_with_its_layers_and_variables(tmp_path: Path) -> None:
@@ -169,11 +171,43 @@ def test_a_dockerfile_names_a_base_that_an_engine_can_fetch(tmp_path: Path) -> N
     assert f"\nFROM {there.name}\n" in dockerfile(package, there, labels={"a": "b"})
 
 
+def test_an_image_is_in_the_layout_only_once_it_is_published(tmp_path: Path) -> None:
+    layout, first = layout_with(tmp_path / "image")
+    layer = write_layer([Entry("usr/bin/python3.13", b"elf", 0o755)], layout.blobs)
+    base = BaseImage("none", None, (), this_architecture(), "/x", "3.13")
+
+    descriptor = layout.write_image(base, [layer], {})
+    before = read_layout(layout.folder, architecture=this_architecture())[0]
+    layout.publish(descriptor, reference="b")
+    after = read_layout(layout.folder, architecture=this_architecture())[0]
+
+    assert (before, after) == (first, descriptor["digest"])
+    assert len(list(layout.blobs.iterdir())) == 3, "manifest, configuration and layer of the image that is there now"
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "mine").write_text("x", encoding="utf-8")
+
+    with pytest.raises(InputError, match="holds other files"):
+        Layout(tmp_path)
+
+
+def test_a_layout_with_images_of_others_is_left_alone(tmp_path: Path) -> None:
+    layout_with(tmp_path)
+    index = json.loads((tmp_path / "index.json").read_text(encoding="utf-8"))
+    del index["manifests"][0]["annotations"]
+    (tmp_path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+    with pytest.raises(InputError, match="did not build"):
+        Layout(tmp_path)
+
+
 def test_an_archive_for_engines_holds_the_image_of_the_layout(tmp_path: Path) -> None:
-    layout, _ = layout_with(tmp_path / "base")
+    layout, digest = layout_with(tmp_path / "base")
     target = io.BytesIO()
 
-    layout.write_archive(target, name="localhost/x:1")
+    layout.write_archive(target, digest=digest, name="localhost/x:1")
 
     with tarfile.open(fileobj=io.BytesIO(target.getvalue())) as archive:
         names = archive.getnames()

@@ -45,6 +45,15 @@ def test_caches_do_not_change_the_digest(tmp_path: Path) -> None:
     assert digest(folder) == before
 
 
+def test_an_image_built_into_the_flows_folder_is_no_part_of_the_flow(tmp_path: Path) -> None:
+    folder = make(tmp_path, one="x")
+    before = digest(folder)
+
+    make(folder, **{"image__oci-layout": "{}", "image__blobs__sha256__0": "layer"})
+
+    assert digest(folder) == before
+
+
 def test_secrets_in_dotenv_files_stay_behind_and_samples_come_along(tmp_path: Path) -> None:
     for name in (".env", ".env.local", ".env.sample"):
         (tmp_path / name).write_text("KEY=s3cret\n", encoding="utf-8")

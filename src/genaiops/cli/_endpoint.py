@@ -7,9 +7,9 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,7 @@ from genaiops.cli._output import echo_json, note
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
-    from genaiops.serving import EndpointAssertions, EndpointExpectation, EndpointReport
+    from genaiops.serving import EndpointAssertions, EndpointCheck, EndpointExpectation, EndpointReport
 
 _READY = "ready "
 
@@ -70,17 +70,17 @@ def test_endpoint(
     Example:
       genaiops endpoint test --local flows/experiment --sample sample-request.json
     """
-    from genaiops.serving import EndpointExpectation, EndpointFailed, check_endpoint, read_sample
+    from genaiops.serving import EndpointFailed, check_endpoint
 
     if (url is None) == (source is None):
         raise click.UsageError("Give either a URL or --local FLOW.")
-    assertions = _assertions(use_case)
-    expectation = EndpointExpectation(
-        sample=read_sample(sample or _sample_of(use_case, source)),
-        outputs=outputs or assertions.outputs or _declared_outputs(source),
-        max_latency_s=max_latency if max_latency is not None else assertions.max_latency_s,
-        streaming=stream or assertions.streaming,
-        expected=assertions.expected,
+    expectation = expectation_of(
+        use_case,
+        sample=sample or _sample_of(use_case, source),
+        named_outputs=outputs,
+        outputs=_declared_outputs(source),
+        max_latency_s=max_latency,
+        streaming=stream,
         headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         ready_timeout_s=timeout,
     )
@@ -159,6 +159,40 @@ def serve_in_background(source: str, model_calls: str | None = None, recording: 
         process.stdout.close()
 
 
+def expectation_of(
+    use_case: Path | None,
+    *,
+    sample: Path,
+    named_outputs: tuple[str, ...] = (),
+    outputs: tuple[str, ...] = (),
+    max_latency_s: float | None = None,
+    streaming: bool = False,
+    **more: Any,
+) -> EndpointExpectation:
+    """What a good answer is: what was asked for, then what the use case's assertions say, then what is declared.
+
+    Args:
+        use_case: Its folder, which may hold endpoint-test.json.
+        sample: The file of the request.
+        named_outputs: Outputs that somebody asked for.
+        outputs: Outputs that the flow declares.
+        max_latency_s: The longest time that is still good.
+        streaming: The answer must come as server-sent events too.
+        more: Other fields of `EndpointExpectation`.
+    """
+    from genaiops.serving import EndpointExpectation, read_sample
+
+    assertions = _assertions(use_case)
+    return EndpointExpectation(
+        sample=read_sample(sample),
+        outputs=named_outputs or assertions.outputs or outputs,
+        max_latency_s=max_latency_s if max_latency_s is not None else assertions.max_latency_s,
+        streaming=streaming or assertions.streaming,
+        expected=assertions.expected,
+        **more,
+    )
+
+
 def _assertions(use_case: Path | None) -> EndpointAssertions:
     from genaiops.serving import ASSERTIONS_FILE, EndpointAssertions, read_assertions
 
@@ -193,7 +227,12 @@ def _show(report: EndpointReport, as_json: bool) -> None:
     if as_json:
         echo_json({"schema_version": 1, **report.to_json()})
         return
+    show_checks(report.checks)
+
+
+def show_checks(checks: Sequence[EndpointCheck]) -> None:
+    """A line for each thing that was looked at."""
     color = not open_settings().no_color
-    for check in report.checks:
+    for check in checks:
         mark = click.style("ok    ", fg="green") if check.passed else click.style("FAILED", fg="red", bold=True)
         click.echo(f"{mark if color else click.unstyle(mark)} {check.name}: {check.found}")

@@ -74,9 +74,9 @@ def serve(
     home = flow_home(source)
     settings = open_settings()
     settings = open_settings(folders=nearby_folders(home, settings.project))
-    request, declared = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
+    request, unset = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
     store = open_store(settings, flow_home(str(request.flow)))
-    _require_everything(request, declared, store, settings)
+    _require_everything(request, unset, store)
     from_environment = options_from_environment(settings.environ)
     options = ServeOptions(
         **{
@@ -107,28 +107,26 @@ def _say_ready(address: str) -> None:
 
 
 def _request(source: str, fields: dict[str, Any], settings: Settings) -> tuple[FlowRequest, tuple[str, ...]]:
-    """The flow to serve and the variables that must be set: of a package, what its manifest says."""
-    from genaiops.packaging import is_package, read_package
+    """The flow to serve, and variables that are not set: of a package, what its manifest says."""
+    from genaiops.packaging import is_package, open_package
     from genaiops.runs import FlowRequest
 
     init = fields.pop("init") or _init_from_environment(settings.environ)
     path = Path(source)
     if not is_package(path):
         return FlowRequest(flow=source, init=init, **fields), ()
-    folder = path.parent if path.is_file() else path
-    manifest = read_package(folder)
     given = fields.pop("environment_variables")
-    defaults = {key: value for key, value in manifest["defaults"].items() if key not in settings.environ}
-    fields["variant"] = fields["variant"] or manifest["variant"] or None
+    package = open_package(path, {**settings.environ, **given}, init=init)
+    fields["variant"] = fields["variant"] or package.variant or None
     # The packages were installed when the image was built: nothing is built where it runs.
     fields["environment"] = "current"
     request = FlowRequest(
-        flow=folder / manifest["flow"],
-        init=init or manifest["init"] or None,
-        environment_variables={**defaults, **given},
+        flow=package.flow,
+        init=package.init or None,
+        environment_variables={**package.variables, **given},
         **fields,
     )
-    return request, tuple(name for name in manifest["required"] if name not in given)
+    return request, package.missing
 
 
 def _init_from_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
@@ -147,18 +145,16 @@ def _init_from_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
     return values
 
 
-def _require_everything(
-    request: FlowRequest, variables: tuple[str, ...], store: ConnectionStore, settings: Settings
-) -> None:
+def _require_everything(request: FlowRequest, unset: tuple[str, ...], store: ConnectionStore) -> None:
     """Name all that is missing, connections and variables, before anything is started."""
     from genaiops.errors import ConnectionSettingsError
     from genaiops.flows import survey_flow
 
     path = Path(str(request.flow))
-    if request.model_calls == "replay" or not path.exists():
-        return
-    unset = [name for name in variables if not settings.environ.get(name)]
-    missing = store.missing(survey_flow(_flow_file(path), every_variant=False).connections())
+    missing = []
+    if request.model_calls != "replay" and path.exists():
+        chosen = request.variant if isinstance(request.variant, Mapping) else None
+        missing = store.missing(survey_flow(_flow_file(path), every_variant=False, chosen=chosen).connections())
     if missing or unset:
         lines = [str(item) for item in missing] + [f"variable {name}" for name in unset]
         listed = "".join(f"\n  {line}" for line in lines)

@@ -39,7 +39,7 @@ def nearby_folders(home: Path | None, project: Path | None = None) -> list[Path]
     start = home.resolve()
     top = (project or find_project(start)).resolve()
     if not start.is_relative_to(top) or start == top:
-        above = next((f for f in list(start.parents)[:_FLOWS_BELOW_USE_CASE] if _use_case_file(f)), start)
+        above = next((f for f in list(start.parents)[:_FLOWS_BELOW_USE_CASE] if use_case_file(f)), start)
         top = above
     return [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
 
@@ -64,7 +64,7 @@ class UseCaseFacts:
 def use_case_facts(home: Path | None) -> UseCaseFacts:
     """What the nearest use case around a folder says."""
     for folder in nearby_folders(home):
-        file = _use_case_file(folder)
+        file = use_case_file(folder)
         if file is None:
             continue
         data = _read_yaml(file)
@@ -94,7 +94,8 @@ def open_store(settings: Settings, home: Path | None) -> ConnectionStore:
     return ConnectionStore.load(settings, declared=list(facts.connections), folders=nearby_folders(home))
 
 
-def _use_case_file(folder: Path) -> Path | None:
+def use_case_file(folder: Path) -> Path | None:
+    """The experiment file of a use case; None when the folder is none."""
     return next((folder / name for name in USE_CASE_FILES if (folder / name).is_file()), None)
 
 

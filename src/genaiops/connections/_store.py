@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.connections._base import Connection
+from genaiops.connections._custom import MARKERS
 from genaiops.connections._definition import Definition, read_definition
 from genaiops.connections._files import find_connection_files, read_connection_file, read_execution_json
 from genaiops.connections._local import LocalConnections
@@ -172,6 +173,27 @@ class ConnectionStore:
         fields = [field.name for field in resolved.cls.FIELDS]
         problems += [f"{key} ({where}) is not a field. {suggest(key, fields)}" for key, where in resolved.unknown]
         return [Redactor(self.secrets())(problem) for problem in problems]
+
+    def as_variables(self, name: str) -> dict[str, str]:
+        """The variables that make the same connection where no file declares it. **Holds secrets**: never to disk.
+
+        A value that is missing here is empty. Of an unknown connection there is nothing.
+        """
+        resolved = self._resolve(name)
+        if resolved is None:
+            return {}
+        prefix = variable_prefix(name)
+        lacking = {item.field for item in resolved.missing}
+        found = {f"{prefix}_CONNECTION_TYPE": resolved.cls.SPELLING}
+        for key, value in resolved.values.items():
+            if key in lacking or (value is not None and key not in MARKERS and not self._is_default(resolved, key)):
+                text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
+                found[f"{prefix}_{variable_prefix(key)}"] = text
+        return found
+
+    @staticmethod
+    def _is_default(resolved: Resolved, key: str) -> bool:
+        return resolved.sources.get(key, "default") == "default"
 
     def secrets(self) -> list[str]:
         """Every secret that must not be written anywhere, those of unused connections and variables included."""

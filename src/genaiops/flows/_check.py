@@ -103,13 +103,18 @@ def check_flow(
     return report.sorted()
 
 
-def survey_flow(path: Path, *, every_variant: bool = True) -> FlowSurvey:
+def survey_flow(path: Path, *, every_variant: bool = True, chosen: Mapping[str, str] | None = None) -> FlowSurvey:
     """What one flow file is made of, and what its files say about themselves.
 
     Unlike `check_flow` it looks neither at connections and variables nor for secrets.
+
+    Args:
+        path: The flow's file.
+        every_variant: Look at variants that are not in force as well.
+        chosen: The variants in force, by node; the flow's defaults for the others.
     """
     report = Report()
-    survey = _survey_file(path, report, every_variant=every_variant)
+    survey = _survey_file(path, report, every_variant=every_variant, chosen=chosen)
     if not report.has_errors:
         _check_by_loading(path, None, report)
     return replace(survey, findings=tuple(report.sorted()))

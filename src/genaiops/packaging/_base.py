@@ -12,12 +12,13 @@ import platform
 import re
 import shutil
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from genaiops.errors import InputError
 from genaiops.packaging._layers import LAYER_TYPE, Layer
-from genaiops.packaging._layout import BaseImage, Layout, read_layout
+from genaiops.packaging._layout import BaseImage, Layout, read_blob, read_layout
 
 THIS_PYTHON = "this-python"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -53,26 +54,34 @@ def load_base(reference: str, layout: Layout) -> BaseImage:
     if "@sha256:" in reference:
         from genaiops.packaging._registry import pull_image
 
-        return _from_layout(pull_image(reference, layout, this_architecture()), layout, name=reference)
+        digest = pull_image(reference, layout, this_architecture())
+        manifest = read_blob(layout.folder, digest)
+        return _from_image(digest, manifest, read_blob(layout.folder, manifest["config"]["digest"]), layout, reference)
     raise InputError(
         f"The base image {reference!r} is neither a folder, a file, nor a registry reference with a digest.",
         hint=f"Write REGISTRY/NAME@sha256:DIGEST (a tag could be another image tomorrow), or {THIS_PYTHON}.",
     )
 
 
-def _from_layout(folder: Path, layout: Layout, *, name: str | None = None) -> BaseImage:
+def _from_layout(folder: Path, layout: Layout) -> BaseImage:
     digest, manifest, config = read_layout(folder, architecture=this_architecture())
-    diff_ids = config["rootfs"]["diff_ids"]
+    for descriptor in manifest["layers"]:
+        layout.add_file(folder / "blobs" / "sha256" / descriptor["digest"].partition(":")[2], descriptor["digest"])
+    return _from_image(digest, manifest, config, layout, folder.resolve().name)
+
+
+def _from_image(
+    digest: str, manifest: Mapping[str, Any], config: Mapping[str, Any], layout: Layout, name: str
+) -> BaseImage:
+    """A base whose layers are in the layout already."""
     layers = []
-    for descriptor, diff_id in zip(manifest["layers"], diff_ids, strict=True):
-        if folder.resolve() != layout.folder.resolve():
-            layout.add_file(folder / "blobs" / "sha256" / descriptor["digest"].partition(":")[2], descriptor["digest"])
+    for descriptor, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
         media_type = descriptor["mediaType"].replace("application/vnd.docker.image.rootfs.diff.tar.gzip", LAYER_TYPE)
         layers.append(Layer(descriptor["digest"], diff_id, descriptor["size"], 0, media_type=media_type))
     archives = [layout.blobs / layer.digest.partition(":")[2] for layer in layers]
-    python, version = _find_python(archives, name or str(folder))
+    python, version = _find_python(archives, name)
     return BaseImage(
-        name=name or folder.name,
+        name=name,
         digest=digest,
         layers=tuple(layers),
         architecture=config.get("architecture", this_architecture()),

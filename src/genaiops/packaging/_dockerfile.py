@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from genaiops.packaging._layout import BaseImage
 from genaiops.packaging._package import Package
 
+PORT = 8080
 HEALTH_SCRIPT = (
-    "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=3)"  # raises unless it is 200
+    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/readyz', timeout=3)"  # raises unless it is 200
 )
 
 
@@ -20,18 +23,22 @@ def dockerfile(package: Package, base: BaseImage, *, labels: dict[str, str]) -> 
             f"# The base was {base.name}, which no registry has: any image with Python {base.python_version} does.\n"
             f"ARG BASE=docker.io/library/python:{base.python_version}-slim\nFROM ${{BASE}}"
         )
-    label_lines = " \\\n      ".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+    label_lines = " \\\n      ".join(f"{key}={_quoted(value)}" for key, value in sorted(labels.items()))
     needed = ", ".join([*package.connections]) or "none"
-    return f"""# {package.name}: an image that serves the flow on port 8080.
+    return f"""# {package.name}: an image that serves the flow on port {PORT}.
 # Connections that must be given where it runs (as environment variables): {needed}
 {source}
 LABEL {label_lines}
 COPY app/ /app/
-ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 GENAIOPS_HOME=/tmp/genaiops
+ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GENAIOPS_HOME=/tmp/genaiops
 WORKDIR /app
 USER 10001:10001
-EXPOSE 8080
+EXPOSE {PORT}
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["{python}", "-c", "{HEALTH_SCRIPT}"]
-ENTRYPOINT ["{python}", "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0", "--port", "8080"]
+ENTRYPOINT ["{python}", "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0", "--port", "{PORT}"]
 """
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("$", "\\$")

@@ -1,111 +1,216 @@
-"""Start a built image with the container engine of this machine and prove that it answers."""
+"""Start a built image with the container engine of this machine, so that it can be asked something."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from genaiops.errors import GenaiopsError
 from genaiops.packaging._build import BuiltImage
+from genaiops.packaging._dockerfile import HEALTH_SCRIPT, PORT
 from genaiops.packaging._layout import Layout
 
-_ANSWERS_S = 10
-_TIMEOUT_S = 120
+_ANSWERS_S = 20
+_LOAD_S = 900
+_STARTS_S = 120
 _LAST_LINES = 20
 
 
-def find_engine() -> str | None:
+@dataclass(frozen=True)
+class RunningImage:
+    """A container that was started from an image.
+
+    Args:
+        address: Where it answers, `http://127.0.0.1:PORT`.
+        engine: Who runs it.
+        container: Its id.
+    """
+
+    address: str
+    engine: Engine
+    container: str
+
+    def last_words(self) -> str:
+        """The end of what it printed."""
+        result = self.engine.ask("logs", self.container, check=False)
+        return "\n".join(result.splitlines()[-_LAST_LINES:])
+
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        shown = self.engine.ask("inspect", "--format", "{{.State.Running}}", self.container, check=False)
+        return shown.strip() == "true"
+
+    def is_healthy(self, python: str) -> bool:
+        """Whether the image's own health check, run inside of it, passes. It looks at the image's own port only."""
+        return self.engine.returns_zero("exec", self.container, python, "-c", HEALTH_SCRIPT)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A container engine that answers: its program, and the surroundings it is called with.
+
+    Args:
+        program: `docker` or `podman`, with its folder.
+        environ: Variables of the program; the values of a container's variables are passed on in them, never on a
+            command line, which every user of the machine can read.
+    """
+
+    program: str
+    environ: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """`docker` or `podman`."""
+        return Path(self.program).name
+
+    @contextlib.contextmanager
+    def started(
+        self,
+        image: str,
+        *,
+        variables: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        mounts: Mapping[Path, str] | None = None,
+        network: str | None = None,
+    ) -> Iterator[RunningImage]:
+        """Run an image as it is meant to run: read-only root, no capabilities. The container is gone afterwards.
+
+        Args:
+            image: Its name.
+            variables: Names in `environ` that it needs.
+            arguments: More words for the server.
+            mounts: Files of this machine, and where they stand in the container, to be read only.
+            network: The engine's network; `host` for an image whose models answer on this machine's loopback.
+
+        Raises:
+            GenaiopsError: It does not start or is not ready in time; its last words are in the message.
+        """
+        words = ["--read-only", "--cap-drop=all", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp"]
+        words += [word for variable in sorted(variables) for word in ("--env", variable)]
+        words += [word for file, place in (mounts or {}).items() for word in ("--volume", f"{file}:{place}:ro")]
+        words += ["--network", network] if network else []
+        container, address = self._run(words, image, list(arguments), on_host=network == "host")
+        running = RunningImage(address, self, container)
+        try:
+            _wait_until_ready(running)
+            yield running
+        finally:
+            self.ask("rm", "--force", container, check=False)
+
+    @contextlib.contextmanager
+    def loaded(self, built: BuiltImage, name: str) -> Iterator[str]:
+        """Load the very image that was built. It keeps `name` when all goes well; otherwise nothing is left of it.
+
+        Args:
+            built: The image.
+            name: `localhost/NAME:TAG`.
+
+        Returns:
+            The name to start it by.
+        """
+        draft = f"{name.rpartition(':')[0]}:untested-{built.image.partition(':')[2][:12]}"
+        with tempfile.TemporaryDirectory(prefix="genaiops-image-") as scratch:
+            archive = Path(scratch) / "image.tar"
+            with archive.open("wb") as file:
+                Layout(built.layout).write_archive(file, digest=built.image, name=draft)
+            self.ask("load", "--input", str(archive))
+        try:
+            yield draft
+            self.ask("tag", draft, name)
+        finally:
+            self.ask("rmi", draft, check=False)
+
+    def ask(self, *words: str, check: bool = True) -> str:
+        """What a command of the engine prints.
+
+        Raises:
+            GenaiopsError: It failed, and `check` is set.
+        """
+        result = subprocess.run(
+            [self.program, *words], capture_output=True, text=True, errors="replace", check=False, timeout=_LOAD_S,
+            env=dict(self.environ),
+        )  # fmt: skip
+        if check and result.returncode:
+            last = "\n".join(result.stderr.strip().splitlines()[-_LAST_LINES:])
+            raise GenaiopsError(f"{self.name} {words[0]} failed:\n{last}")
+        return result.stdout if check else result.stdout + result.stderr
+
+    def returns_zero(self, *words: str) -> bool:
+        """Whether a command of the engine says yes."""
+        command = [self.program, *words]
+        result = subprocess.run(command, capture_output=True, check=False, timeout=_STARTS_S, env=dict(self.environ))
+        return result.returncode == 0
+
+    def _run(self, words: list[str], image: str, arguments: list[str], *, on_host: bool) -> tuple[str, str]:
+        """Start a container, and find out where it answers."""
+        if not on_host:
+            published = ["--publish", f"127.0.0.1::{PORT}"]
+            container = self.ask("run", "--detach", *published, *words, image, *arguments).strip()
+            where = self.ask("port", container, check=False).strip().splitlines()
+            if where and " -> " in where[0]:
+                return container, f"http://{where[0].rpartition(' ')[2]}"
+            # An engine that is set to the host's network publishes nothing: there the port has to be a free one.
+            self.ask("rm", "--force", container, check=False)
+        port = _free_port()
+        container = self.ask("run", "--detach", *words, image, *arguments, "--port", str(port)).strip()
+        return container, f"http://127.0.0.1:{port}"
+
+
+def find_engine(environ: Mapping[str, str]) -> Engine | None:
     """`docker` or `podman`, whichever is there and has an engine behind it."""
     for name in ("docker", "podman"):
-        path = shutil.which(name)
-        if path is None:
+        program = shutil.which(name, path=environ.get("PATH"))
+        if program is None:
             continue
+        engine = Engine(program, environ)
         try:
-            answer = subprocess.run([path, "info"], capture_output=True, check=False, timeout=_ANSWERS_S)
+            if engine.returns_zero("info"):
+                return engine
         except subprocess.TimeoutExpired:
             continue
-        if answer.returncode == 0:
-            return path
     return None
 
 
-def run_and_test(
-    engine: str, built: BuiltImage, tag: str, *, environ: Mapping[str, str], variables: Sequence[str] = ()
-) -> str:
-    """Load the very image that was built, start it with a read-only root, send the sample request.
+def image_name(name: str, tag: str) -> str:
+    """The name of an image in the engine's store: `localhost/NAME:TAG`."""
+    return "localhost/" + (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "flow") + f":{tag}"
 
-    Args:
-        engine: The program.
-        built: The image.
-        tag: Its reference name.
-        environ: The surroundings of the engine.
-        variables: Names in `environ` that the image needs; values never stand on a command line.
 
-    Returns:
-        What was proved.
+def _wait_until_ready(running: RunningImage) -> None:
+    """Until the server is ready, or the container has ended, which no waiting mends.
 
     Raises:
-        GenaiopsError: It does not start, or the answer is not 200; its last words are in the message.
+        GenaiopsError: It ended, or the time is over.
     """
-    name = "localhost/" + re.sub(r"[^a-z0-9._-]+", "-", built.package.name.lower()).strip("-._") + f":{tag}"
-    with tempfile.TemporaryDirectory(prefix="genaiops-image-") as scratch:
-        archive = Path(scratch) / "image.tar"
-        with archive.open("wb") as file:
-            Layout(built.layout).write_archive(file, name=name)
-        _engine(engine, "load", "--input", str(archive))
-    given = [word for variable in sorted(variables) for word in ("--env", variable)]
-    container = _engine(
-        engine, "run", "--detach", "--read-only", "--cap-drop=all", "--security-opt", "no-new-privileges",
-        "--tmpfs", "/tmp", "--publish", "127.0.0.1::8080", *given, name, environ=environ,
-    ).strip()  # fmt: skip
-    try:
-        # An engine set to the host's network publishes nothing.
-        published = _engine(engine, "port", container).strip().splitlines()
-        address = published[0].rpartition(" ")[2] if published else "127.0.0.1:8080"
-        answer = _ask(f"http://{address}", (built.layout / "docker" / "app" / "sample-request.json").read_bytes())
-        if _engine(engine, "inspect", "--format", "{{.State.Running}}", container).strip() != "true":
-            raise GenaiopsError("something else answered; the container has ended")
-    except GenaiopsError as error:
-        logs = subprocess.run([engine, "logs", container], capture_output=True, text=True, check=False)
-        last = "\n".join((logs.stdout + logs.stderr).splitlines()[-_LAST_LINES:])
-        raise GenaiopsError(f"The image does not answer: {error.message}\n{last}") from error
-    finally:
-        subprocess.run([engine, "rm", "--force", container], capture_output=True, check=False)
-    return f"answered the sample request with {answer}"
-
-
-def _engine(engine: str, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    environment = dict(environ) if environ is not None else None
-    result = subprocess.run(
-        [engine, *arguments], capture_output=True, text=True, check=False, timeout=900, env=environment
-    )
-    if result.returncode:
-        last = "\n".join(result.stderr.strip().splitlines()[-_LAST_LINES:])
-        raise GenaiopsError(f"{engine} {arguments[0]} failed:\n{last}")
-    return result.stdout
-
-
-def _ask(address: str, body: bytes) -> str:
-    deadline = time.monotonic() + _TIMEOUT_S
+    deadline = time.monotonic() + _STARTS_S
     while True:
+        if not running.is_running():
+            raise GenaiopsError(f"The image does not answer: its container ended.\n{running.last_words()}")
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5):
-                break
+            with urllib.request.urlopen(f"{running.address}/readyz", timeout=5):
+                return
         except OSError as error:
             if time.monotonic() > deadline:
-                raise GenaiopsError(f"not ready within {_TIMEOUT_S} s: {error}") from error
-            time.sleep(0.5)
-    request = urllib.request.Request(f"{address}/score", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:
-            return f"{reply.status} {json.dumps(json.loads(reply.read()), ensure_ascii=False)[:200]}"
-    except urllib.error.HTTPError as error:
-        raise GenaiopsError(f"status {error.code}: {error.read(500).decode('utf-8', 'replace')}") from error
+                raise GenaiopsError(
+                    f"The image does not answer: not ready within {_STARTS_S} s: {error}.\n{running.last_words()}"
+                ) from error
+        time.sleep(0.3)
+
+
+def _free_port() -> int:
+    """The image's own port where it is free, for its health check; else any that is."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise GenaiopsError("No port is free on this machine.")

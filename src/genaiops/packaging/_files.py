@@ -88,6 +88,9 @@ def _walk(folder: Path, root: Path, ignored: tuple[str, ...]) -> Iterator[Path]:
             if is_left_out(path.relative_to(root).as_posix(), ignored):
                 continue
             if entry.is_dir(follow_symlinks=False):
+                # An image that an earlier build wrote into the flow's folder is no part of the flow.
+                if (path / "oci-layout").is_file():
+                    continue
                 yield from _walk(path, root, ignored)
             elif entry.is_file():
                 if not path.resolve().is_relative_to(root):

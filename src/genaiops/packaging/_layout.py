@@ -24,6 +24,8 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
 REFERENCE = "org.opencontainers.image.ref.name"
+# Stands on the index's entries that we write: a layout with other images in it is somebody else's.
+PACKAGE_LABEL = "genaiops.package"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,26 @@ class BaseImage:
 class Layout:
     """An OCI image layout that is being written.
 
+    Blobs come first; the image is in the layout once `publish` has named it. Until then the index is what it was.
+
     Args:
         folder: Made when missing; blobs that are there already are used again.
+
+    Raises:
+        InputError: The folder is in use for something else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.blobs = folder / "blobs" / "sha256"
+        _refuse_foreign(folder)
         self.blobs.mkdir(parents=True, exist_ok=True)
+        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n', encoding="utf-8")
+
+    def remove_if_empty(self) -> None:
+        """Leave no folder behind when nothing came to be in it."""
+        if not any(self.blobs.iterdir()) and not (self.folder / "index.json").exists():
+            shutil.rmtree(self.folder)
 
     def add_json(self, data: Mapping[str, Any], media_type: str) -> dict[str, Any]:
         """Write a JSON blob and give its descriptor."""
@@ -82,10 +96,8 @@ class Layout:
             raise InputError(f"The blob {source} has the digest {found}; {digest} was expected.")
         shutil.copyfile(source, target)
 
-    def write_image(
-        self, base: BaseImage, layers: Sequence[Layer], config: Mapping[str, Any], *, reference: str
-    ) -> dict[str, Any]:
-        """Write configuration, manifest and index, and give the manifest's descriptor.
+    def write_image(self, base: BaseImage, layers: Sequence[Layer], config: Mapping[str, Any]) -> dict[str, Any]:
+        """Write configuration and manifest, and give the manifest's descriptor, for `publish`.
 
         Everything in them follows from the files: there is no time of building.
         """
@@ -98,33 +110,41 @@ class Layout:
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in every]},
             "history": [{"created": "1970-01-01T00:00:00Z", "created_by": layer.comment or "base"} for layer in every],
         }
+        labels = dict(config.get("Labels") or {})
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": self.add_json(image_config, CONFIG_TYPE),
             "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in every],
-            "annotations": dict(config.get("Labels") or {}),
+            "annotations": labels,
         }
-        descriptor = self.add_json(manifest, MANIFEST_TYPE)
-        entry = {
-            **descriptor,
-            "annotations": {REFERENCE: reference},
+        return {
+            **self.add_json(manifest, MANIFEST_TYPE),
+            "annotations": {PACKAGE_LABEL: labels.get(PACKAGE_LABEL, "")},
             "platform": {"architecture": base.architecture, "os": "linux"},
         }
-        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
-        (self.folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n', encoding="utf-8")
-        (self.folder / "index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        self._drop_unused(manifest, descriptor)
-        return descriptor
 
-    def write_archive(self, target: IO[bytes], *, name: str) -> None:
-        """The image as `docker load` and `podman load` take it, for engines that know no layouts.
+    def publish(self, descriptor: Mapping[str, Any], *, reference: str) -> None:
+        """Name an image in the index, in place of the one that was there, and drop the blobs that it does not use."""
+        entry = {**descriptor, "annotations": {**descriptor["annotations"], REFERENCE: reference}}
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+        draft = self.folder / ".index.json"
+        draft.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        draft.replace(self.folder / "index.json")
+        manifest = read_blob(self.folder, descriptor["digest"])
+        used = {descriptor["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+        for blob in self.blobs.iterdir():
+            if f"sha256:{blob.name}" not in used:
+                blob.unlink()
+
+    def write_archive(self, target: IO[bytes], *, digest: str, name: str) -> None:
+        """An image as `docker load` and `podman load` take it, for engines that know no layouts.
 
         Source: Docker image specification 1.2, combined image archive (`manifest.json`).
         """
-        _, manifest, _ = read_layout(self.folder, architecture=this_image(self.folder))
+        manifest = read_blob(self.folder, digest)
         blobs = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
-        places = [f"blobs/sha256/{digest.partition(':')[2]}" for digest in blobs]
+        places = [f"blobs/sha256/{blob.partition(':')[2]}" for blob in blobs]
         content = json.dumps([{"Config": places[0], "RepoTags": [name], "Layers": places[1:]}]).encode("utf-8")
         with tarfile.open(fileobj=target, mode="w|") as archive:
             for place in dict.fromkeys(places):
@@ -133,12 +153,31 @@ class Layout:
             header.size = len(content)
             archive.addfile(header, io.BytesIO(content))
 
-    def _drop_unused(self, manifest: Mapping[str, Any], descriptor: Mapping[str, Any]) -> None:
-        """Delete what an earlier build into the same folder left behind."""
-        used = {descriptor["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
-        for blob in self.blobs.iterdir():
-            if f"sha256:{blob.name}" not in used:
-                blob.unlink()
+
+def _refuse_foreign(folder: Path) -> None:
+    """What is in the folder is replaced: it must be a layout of ours, or empty."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"The output {folder} is a file; a folder is written.")
+    index = folder / "index.json"
+    if not (folder / "oci-layout").is_file():
+        if any(folder.iterdir()):
+            raise InputError(
+                f"The output {folder} holds other files, and an image layout is written there.",
+                hint="Name a folder that is new or empty, or one that an earlier build wrote.",
+            )
+    elif index.is_file():
+        try:
+            entries = json.loads(index.read_text(encoding="utf-8"))["manifests"]
+            foreign = [item for item in entries if PACKAGE_LABEL not in (item.get("annotations") or {})]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise InputError(f"{index} cannot be read: {error!r}.") from error
+        if foreign:
+            raise InputError(
+                f"The layout {folder} holds images that genaiops did not build; they would be lost.",
+                hint="Name another --output.",
+            )
 
 
 def read_layout(folder: Path, *, architecture: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -159,12 +198,6 @@ def read_layout(folder: Path, *, architecture: str) -> tuple[str, dict[str, Any]
         descriptor = choose_platform(manifest["manifests"], architecture, str(folder))
         manifest = read_blob(folder, descriptor["digest"])
     return descriptor["digest"], manifest, read_blob(folder, manifest["config"]["digest"])
-
-
-def this_image(folder: Path) -> str:
-    """The architecture of the only image of a layout that we wrote."""
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return str(index["manifests"][0]["platform"]["architecture"])
 
 
 def choose_platform(descriptors: Sequence[Mapping[str, Any]], architecture: str, where: str) -> Mapping[str, Any]:

@@ -7,12 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import genaiops
 from genaiops.errors import InputError
 from genaiops.flows import Flow, survey_flow
 from genaiops.packaging._files import PackagedFile, collect_files, content_digest
+from genaiops.packaging._surroundings import (
+    connections_in,
+    fill_init,
+    fill_variables,
+    names_left_open,
+    open_init,
+    open_variables,
+)
 
 SCHEMA_VERSION = 1
 MANIFEST = "package.json"
@@ -29,11 +37,12 @@ class Package:
         flow: The flow's file below `flow/`.
         kind: `graph`, `function`, `class` or `prompty`.
         variant: The variant in force, by node.
-        init: Constructor values of a class flow, as JSON.
+        init: Constructor values of a class flow, as JSON; `${NAME}` where the value is set where it runs.
         connections: Names of the connections that must be there where it runs.
+        connection_variables: For each of them, the variables that make it as the use case declares it.
         variables: Names of environment variables that it reads.
         required: Those that have no value here and must be set where it runs.
-        defaults: Values of declared variables that are not secret.
+        defaults: Values of declared variables that are not secret; `${NAME}` as in `init`.
         requirements: `name==version` of every installed package.
         files: Everything in it.
         digest: Its identity: over paths, modes and bytes, and over the choices above.
@@ -46,6 +55,7 @@ class Package:
     variant: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
     connections: tuple[str, ...] = ()
+    connection_variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +74,7 @@ class Package:
             "variant": dict(self.variant),
             "init": dict(self.init),
             "connections": list(self.connections),
+            "connection_variables": {name: list(items) for name, items in self.connection_variables.items()},
             "variables": list(self.variables),
             "required": list(self.required),
             "defaults": dict(self.defaults),
@@ -78,6 +89,7 @@ def describe_package(
     name: str,
     init: Mapping[str, Any] | None = None,
     variables: Mapping[str, str] | None = None,
+    connection_variables: Mapping[str, Sequence[str]] | None = None,
     sample_request: Path | None = None,
     requirements: Sequence[str] = (),
 ) -> Package:
@@ -86,8 +98,9 @@ def describe_package(
     Args:
         flow: The flow, its variant chosen and its includes merged.
         name: Of the use case.
-        init: Constructor values; they must be JSON and hold no secret.
-        variables: Declared variables with their values; empty values are names that must be set where it runs.
+        init: Constructor values; they must be JSON. Secrets among them come along as `${NAME}`.
+        variables: Declared variables with their values; secrets come along as names that must be set where it runs.
+        connection_variables: Connection to the names of the variables that make it.
         sample_request: A request that the served flow must answer.
         requirements: `name==version` of what will be installed.
 
@@ -100,24 +113,28 @@ def describe_package(
         files.append(
             PackagedFile(SAMPLE_REQUEST, sample_request, 0o644, len(content), hashlib.sha256(content).hexdigest())
         )
-    survey = survey_flow(flow.path, every_variant=False)
-    values = dict(variables or {})
+    survey = survey_flow(flow.path, every_variant=False, chosen=flow.chosen)
+    init = open_init(init or {})
+    values = open_variables(variables or {})
+    required = names_left_open(init, values)
     try:
         choices = json.dumps(
             [flow.chosen, init, sorted(values.items()), sorted(requirements)], sort_keys=True, default=_refuse
         )
     except TypeError as error:
         raise InputError(f"The init values of {name!r} have no JSON form: {error}.") from error
+    connections = sorted({*survey.connections(), *connections_in(init)})
     return Package(
         name=name,
         flow=_flow_file(flow),
         kind=flow.kind,
         digest=content_digest([*files, _choices_as_file(choices)]),
         variant=dict(flow.chosen),
-        init=dict(init or {}),
-        connections=tuple(survey.connections()),
-        variables=tuple(sorted({*values, *flow.environment_variables, *survey.variables()})),
-        required=tuple(sorted(key for key, value in values.items() if not value)),
+        init=init,
+        connections=tuple(connections),
+        connection_variables={key: tuple((connection_variables or {}).get(key, ())) for key in connections},
+        variables=tuple(sorted({*values, *required, *flow.environment_variables, *survey.variables()})),
+        required=tuple(required),
         defaults={key: value for key, value in values.items() if value},
         requirements=tuple(requirements),
         files=tuple(sorted(files, key=lambda file: file.path)),
@@ -142,9 +159,61 @@ def read_package(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+class OpenedPackage(NamedTuple):
+    """A package where it runs: nothing in it is left open.
+
+    Args:
+        flow: The flow's file or folder.
+        variant: The variant in force, by node.
+        init: Constructor values.
+        variables: Declared variables that are not set otherwise.
+        missing: Variables that must be set and are not.
+    """
+
+    flow: Path
+    variant: dict[str, str]
+    init: dict[str, Any]
+    variables: dict[str, str]
+    missing: tuple[str, ...]
+
+
+def open_package(path: Path, environ: Mapping[str, str], *, init: Mapping[str, Any] | None = None) -> OpenedPackage:
+    """Read a package and give its open values what the surroundings say.
+
+    Args:
+        path: The folder of a package, or its manifest.
+        environ: The surroundings.
+        init: Constructor values to use in place of the package's.
+
+    Raises:
+        InputError: It is no package.
+    """
+    folder = path.parent if path.is_file() else path
+    manifest = read_package(folder)
+    values, variables, missing = fill_open_values(manifest, environ, init=init)
+    return OpenedPackage(folder / manifest["flow"], manifest["variant"], values, variables, tuple(missing))
+
+
+def fill_open_values(
+    manifest: Mapping[str, Any], environ: Mapping[str, str], *, init: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Init values and declared variables of a package in these surroundings, and the variables that are not set."""
+    filled = fill_init(manifest["init"] if init is None else init, environ)
+    variables = fill_variables(manifest["defaults"], environ)
+    # A variable that a placeholder names is asked for by the placeholder, which may know a second name for it.
+    asked = {*names_left_open(manifest["init"], {}), *names_left_open({}, manifest["defaults"])}
+    declared = [name for name in manifest["required"] if name not in asked and not environ.get(name)]
+    return filled.values, variables.values, list(dict.fromkeys([*filled.missing, *variables.missing, *declared]))
+
+
 def is_package(path: Path) -> bool:
-    """Whether a path is a package folder or its manifest."""
-    return (path / MANIFEST).is_file() or (path.name == MANIFEST and path.is_file())
+    """Whether a path is a package folder or its manifest; `package.json` of other tools is none."""
+    file = path if path.name == MANIFEST else path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and {"schema_version", "digest", "flow"} <= manifest.keys()
 
 
 def _flow_file(flow: Flow) -> str:

@@ -11,7 +11,6 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,14 +30,14 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-def pull_image(reference: str, layout: Layout, architecture: str) -> Path:
+def pull_image(reference: str, layout: Layout, architecture: str) -> str:
     """Bring manifest, configuration and layers into the layout, each proved by its digest.
 
     Args:
         reference: `REGISTRY/NAME@sha256:…`; a name without a registry is Docker Hub's.
 
     Returns:
-        The layout's folder, whose `index.json` now names the image.
+        The digest of the manifest for this architecture.
 
     Raises:
         InputError: The reference has another form, or the image is not for this architecture.
@@ -61,10 +60,7 @@ def pull_image(reference: str, layout: Layout, architecture: str) -> Path:
             content = client.get(f"blobs/{descriptor['digest']}")
             _prove(content, descriptor["digest"], reference)
             _write(layout, descriptor["digest"], content)
-    entry = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(manifest_bytes)}
-    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
-    (layout.folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    return layout.folder
+    return digest
 
 
 def parse_reference(reference: str) -> tuple[str, str, str]:

@@ -10,18 +10,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import genaiops
 from genaiops.errors import GenaiopsError
+from genaiops.runs import runtime_requirements
 
 _TIMEOUT_S = 900
 _SHOWN_LINES = 12
-# Packages of prompt flow itself: our own layer stands in for them.
-_PROMPT_FLOW = re.compile(r"^promptflow([-_.].*)?$", re.IGNORECASE)
-_NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+# An index's address may hold a password; installers show the address.
+_CREDENTIALS = re.compile(r"(://)[^/\s@]+@")
 # Rooms that a server never opens.
 _ROOMS_LEFT_OUT = (
     "experiments",
@@ -49,70 +50,72 @@ class Installed:
     lock: tuple[str, ...]
 
 
-def runtime_requirements() -> list[str]:
-    """What the runtime rooms of this package need."""
-    text = (Path(genaiops.__file__).parent / "runs" / "runtime-requirements.txt").read_text(encoding="utf-8")
-    return _lines(text)
+def install(requirements: Sequence[str], folder: Path, *, python_version: str, architecture: str) -> Installed:
+    """Install what a server needs and what a flow asks for, for a Python version, into a folder.
 
-
-def flow_requirements(file: Path | None) -> list[str]:
-    """A flow's own requirements, prompt flow's packages left out."""
-    if file is None or not file.is_file():
-        return []
-    return [line for line in _lines(file.read_text(encoding="utf-8")) if not _is_prompt_flow(line)]
-
-
-def _lines(text: str) -> list[str]:
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-    return [line for line in lines if line]
-
-
-def _is_prompt_flow(line: str) -> bool:
-    match = _NAME.match(line)
-    return bool(match and _PROMPT_FLOW.match(match[1]))
-
-
-def install(requirements: list[str], folder: Path, *, python_version: str, architecture: str) -> Installed:
-    """Install packages for a Python version into a folder.
+    Args:
+        requirements: What the flow asks for.
+        folder: Made here.
+        python_version: `major.minor` of the image.
+        architecture: Of the image, in OCI's words.
 
     Raises:
         GenaiopsError: They cannot be resolved or fetched; the installer's last lines are in the message.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    listed = folder.parent / "requirements.in"
-    listed.write_text("\n".join(sorted(requirements)) + "\n", encoding="utf-8")
-    command = _install_command(listed, folder, python_version, architecture)
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    command = _install_command(folder, python_version, architecture)
+    result = _run_installer(command, [*runtime_requirements(requirements), *requirements], folder)
+    if result.returncode and requirements:
+        # What the flow pins may not go with our pins; then its own choice wins.
+        result = _run_installer(command, [*runtime_requirements(requirements, pinned=False), *requirements], folder)
     if result.returncode:
         tail = "\n".join((result.stderr or result.stdout).strip().splitlines()[-_SHOWN_LINES:])
+        tail = _CREDENTIALS.sub(r"\1******@", tail)
         raise GenaiopsError(
             f"The packages for the image could not be installed:\n{tail}",
-            hint="Check requirements.txt and the package index that pip or uv uses.",
+            hint="Check the flow's requirements.txt and the package index that pip or uv uses. Packages without a "
+            "wheel for the image's Python and architecture cannot be installed.",
         )
     _clean(folder)
     lock = tuple(sorted(f"{_canonical(item)}=={item.version}" for item in distributions(path=[str(folder)])))
     return Installed(folder, lock)
 
 
-def _install_command(listed: Path, folder: Path, python_version: str, architecture: str) -> list[str]:
+def _run_installer(command: list[str], requirements: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    listed = folder.parent / "requirements.in"
+    listed.write_text("\n".join(sorted(requirements)) + "\n", encoding="utf-8")
+    command = [*command, "-r", str(listed)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+
+
+def find_installer() -> list[str]:
+    """The command of `uv pip` or `pip`, whichever is there; uv is faster.
+
+    Raises:
+        GenaiopsError: Neither is.
+    """
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv", "pip"]
+    if uv := shutil.which("uv"):
+        return [uv, "pip"]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    # Any pip will do: it installs for the image's Python, not for its own.
+    if pip := shutil.which("pip3") or shutil.which("pip"):
+        return [pip]
+    raise GenaiopsError("Neither uv nor pip is there to install packages.", hint="Install one: pip install uv")
+
+
+def _install_command(folder: Path, python_version: str, architecture: str) -> list[str]:
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
-    uv = shutil.which("uv") or (f"{sys.executable} -m uv" if importlib.util.find_spec("uv") else None)
-    if uv is not None:
-        target = ["--python-version", python_version, "--python-platform", f"{machine}-manylinux_2_28"]
-        install = (
-            [*uv.split(" -m "), "pip", "install"]
-            if " -m " not in uv
-            else [sys.executable, "-m", "uv", "pip", "install"]
-        )
-        return [*install, "--quiet", "--target", str(folder), "--only-binary", ":all:", "--no-compile", *target,
-                "-r", str(listed)]  # fmt: skip
-    if importlib.util.find_spec("pip") is None:
-        raise GenaiopsError("Neither uv nor pip is there to install packages.", hint="Install one: pip install uv")
+    installer = find_installer()
+    command = [*installer, "install", "--quiet", "--target", str(folder), "--only-binary", ":all:", "--no-compile",
+               "--python-version", python_version]  # fmt: skip
+    if Path(installer[0]).stem == "uv" or "uv" in installer:
+        return [*command, "--python-platform", f"{machine}-manylinux_2_28"]
     platforms = [f"manylinux_2_28_{machine}", f"manylinux_2_17_{machine}", f"manylinux2014_{machine}"]
     chosen = [option for name in platforms for option in ("--platform", name)]
-    return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-            "--target", str(folder), "--only-binary", ":all:", "--python-version", python_version, *chosen,
-            "-r", str(listed)]  # fmt: skip
+    return [*command, "--disable-pip-version-check", "--no-input", *chosen]
 
 
 def _canonical(distribution: Distribution) -> str:

@@ -11,8 +11,11 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
+import genaiops
 from genaiops.packaging._layout import BaseImage
 from genaiops.packaging._package import Package
+
+_LONGEST_NAME = 64
 
 
 def bill_of_materials(package: Package, site: Path, base: BaseImage) -> str:
@@ -25,6 +28,16 @@ def bill_of_materials(package: Package, site: Path, base: BaseImage) -> str:
     """
     components: list[dict[str, Any]] = [_base_component(base)]
     components += [_component(item) for item in sorted(distributions(path=[str(site)]), key=_name)]
+    components.append(
+        {
+            "type": "library",
+            "bom-ref": f"pkg:pypi/genaiops@{genaiops.__version__}",
+            "name": "genaiops",
+            "version": genaiops.__version__,
+            "purl": f"pkg:pypi/genaiops@{genaiops.__version__}",
+            "licenses": [{"expression": "MIT"}],
+        }
+    )
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -63,7 +76,19 @@ def _component(item: Distribution) -> dict[str, Any]:
         "version": item.version,
         "purl": url,
     }
-    licence = item.metadata.json.get("license_expression")
-    if licence:
-        component["licenses"] = [{"expression": licence}]
+    if licence := _licence(item):
+        component["licenses"] = [licence]
     return component
+
+
+def _licence(item: Distribution) -> dict[str, Any] | None:
+    """An SPDX expression where the package gives one; else the words that it uses."""
+    metadata = item.metadata.json
+    if expression := metadata.get("license_expression"):
+        return {"expression": expression}
+    # Older packages put the whole text of their licence there.
+    named = str(metadata.get("license") or "").strip()
+    if not named or "\n" in named or len(named) > _LONGEST_NAME:
+        classifiers = [str(text) for text in metadata.get("classifier", []) if str(text).startswith("License ::")]
+        named = classifiers[0].rpartition(" :: ")[2] if classifiers else ""
+    return {"license": {"name": named}} if named else None

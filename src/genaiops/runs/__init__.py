@@ -1,5 +1,6 @@
 """One flow over one dataset: mapping, hosts, retries, the run record."""
 
+from genaiops.runs._environments import flow_requirements, runtime_requirements
 from genaiops.runs._events import OnEvent, RunEvent
 from genaiops.runs._find import find_run, list_runs, make_run_id
 from genaiops.runs._host_client import HostClient, HostSetup, PlanHandle, error_from_json
@@ -31,6 +32,7 @@ __all__ = [
     "RunTogether",
     "error_from_json",
     "find_run",
+    "flow_requirements",
     "flow_source",
     "host_setup",
     "list_runs",
@@ -43,4 +45,5 @@ __all__ = [
     "run_batches",
     "run_row",
     "run_together",
+    "runtime_requirements",
 ]

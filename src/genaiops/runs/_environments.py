@@ -53,12 +53,9 @@ def host_python(request: FlowRequest, source: FlowSource, settings: Settings) ->
         python = _interpreter_in(Path(choice))
         return [str(python)], _path_for(python)
     file = requirements_file(source)
-    if file is None:
-        return [sys.executable], {}
-    wanted = read_requirements(file)
-    wanted += [text for text in brought_along(source.folder, file) if _name_of(text) not in map(_name_of, wanted)]
+    wanted = flow_requirements(source)
     missing = unmet(wanted)
-    if not missing:
+    if file is None or not missing:
         return [sys.executable], {}
     _log.info("This Python lacks %s; the flow gets an environment of its own.", ", ".join(missing))
     python = build_environment(wanted, settings, file)
@@ -75,6 +72,15 @@ def requirements_file(source: FlowSource) -> Path | None:
             return named
     beside = source.folder / "requirements.txt"
     return beside if beside.is_file() and flow_files else None
+
+
+def flow_requirements(source: FlowSource) -> list[str]:
+    """What a flow asks for, with what it got from prompt flow's packages without asking."""
+    file = requirements_file(source)
+    if file is None:
+        return []
+    wanted = read_requirements(file)
+    return wanted + [text for text in brought_along(source.folder, file) if _name_of(text) not in map(_name_of, wanted)]
 
 
 def read_requirements(file: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
@@ -183,7 +189,12 @@ def _build(
 
 
 def runtime_requirements(requirements: Sequence[str], *, pinned: bool = True) -> list[str]:
-    """What a host needs, without the packages that the flow asks for itself."""
+    """What a host needs, without the packages that the flow asks for itself.
+
+    Args:
+        requirements: What the flow asks for.
+        pinned: Name versions; what a flow pins may not go with them.
+    """
     own = {_name_of(text) for text in requirements}
     lines = [line.strip() for line in RUNTIME_LIST.read_text(encoding="utf-8").splitlines()]
     wanted = [line for line in lines if line and not line.startswith("#") and _name_of(line) not in own]
