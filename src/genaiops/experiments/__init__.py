@@ -3,20 +3,13 @@
 from genaiops.experiments._check import UseCaseCheck, check_use_case
 from genaiops.experiments._doctor import examine_data
 from genaiops.experiments._estimate import Estimate, Span, estimate_plan
-from genaiops.experiments._execute import (
-    Prepared,
-    open_connections,
-    prepare_again,
-    prepare_experiment,
-    resume_experiment,
-    run_experiment,
-    run_prepared,
-)
+from genaiops.experiments._execute import resume_experiment, run_experiment, run_prepared
 from genaiops.experiments._from_logs import LogSample, dataset_from_logs
 from genaiops.experiments._history import Comparison, Side, compare_sides, default_side, side_of_run
 from genaiops.experiments._locate import overlay_environments
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._portable import export_experiment, import_experiment
+from genaiops.experiments._prepare import Prepared, open_connections, prepare_again, prepare_experiment
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
 from genaiops.experiments._request import (
     DEFAULT_FAILED_SHARE,

@@ -1,29 +1,29 @@
-"""The whole of an experiment: check, plan, run, evaluate, compare, write."""
+"""An experiment under way: run, evaluate, compare, write."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from genaiops.errors import InputError
-from genaiops.evaluators import Evaluation, RawEvaluation, settle
+from genaiops.evaluators import RawEvaluation, settle
 from genaiops.experiments._assemble import Finished, assemble, row_score_lines, write_row_scores
 from genaiops.experiments._budget import Budget
-from genaiops.experiments._check import UseCaseCheck, check_use_case
 from genaiops.experiments._confirm import confirm_winner
-from genaiops.experiments._estimate import Estimate, estimate_plan
 from genaiops.experiments._evaluate import Evaluations, evaluator_digest
-from genaiops.experiments._git import git_facts
 from genaiops.experiments._metrics import settle_names
-from genaiops.experiments._plan import Cell, Plan, cell_maker, plan_cells
-from genaiops.experiments._problems import Problems
+from genaiops.experiments._plan import Cell, Plan, cell_maker
+from genaiops.experiments._prepare import (
+    Prepared,
+    needed_connections,
+    open_connections,
+    prepare_again,
+    prepare_experiment,
+)
 from genaiops.experiments._progress import Progress
+from genaiops.experiments._record import evaluation_form, first_form, now, status_of, totals
 from genaiops.experiments._request import (
     ExperimentEvent,
     ExperimentRequest,
@@ -33,21 +33,17 @@ from genaiops.experiments._request import (
 from genaiops.experiments._result import (
     FOLDER,
     ROW_SCORES_FILE,
-    SCHEMA_VERSION,
     ExperimentResult,
     write_experiment,
 )
 from genaiops.experiments._search import partial_task, search, search_plan
-from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._tasks import (
     EvaluationTask,
     RunTask,
     evaluation_spec,
     evaluation_tasks,
-    experiment_id,
     run_tasks,
 )
-from genaiops.flows import Finding, Flow
 from genaiops.runs import RunRecord, RunSpec, RunTogether, find_run, run_together
 from genaiops.settings import Settings, load_settings, state_folder
 
@@ -55,82 +51,6 @@ if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
 
 _SIDE_BY_SIDE = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """An experiment that is ready to be started; nothing has been paid for.
-
-    Args:
-        id: What the experiment will be called.
-        stamp: Time and chance in its names.
-        spec: The use case.
-        flow: The application.
-        plan: The cells.
-        tasks: The runs.
-        estimate: What they will take.
-        findings: Warnings to tell.
-        counts: Rows of each data file.
-        created: When the first attempt began, for an experiment that is resumed.
-    """
-
-    id: str
-    stamp: str
-    request: ExperimentRequest
-    spec: ExperimentSpec
-    flow: Flow
-    plan: Plan
-    tasks: tuple[RunTask, ...]
-    estimate: Estimate
-    findings: tuple[Finding, ...]
-    counts: Mapping[Path, int] = field(default_factory=dict)
-    created: str | None = None
-
-
-def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp: str | None = None) -> Prepared:
-    """Check the use case and plan its runs.
-
-    Args:
-        request: What is asked.
-        settings: The surroundings.
-        stamp: Time and chance that make names unique; given when an experiment is resumed.
-
-    Raises:
-        InputError: Whatever would make the experiment fail or mean nothing, all of it in one error.
-    """
-    checked = check_use_case(request.use_case, settings, env=request.env, file=request.file, request=request.plan)
-    _raise_errors(checked)
-    assert checked.spec is not None
-    assert checked.flow is not None
-    spec = checked.spec
-    request = _with_model_calls(request, spec)
-    plan = plan_cells(spec, checked.flow, request.plan)
-    if plan.kind == "search":
-        search_plan(spec, plan.of, 0)  # is everything there that a search needs?
-    stamp = stamp or f"{datetime.now():%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
-    tasks = run_tasks(spec, checked.flow, plan, request, settings, stamp=stamp)
-    counts = {path: found.rows for path, found in checked.scans.items()}
-    return Prepared(
-        id=experiment_id(spec, stamp),
-        stamp=stamp,
-        request=request,
-        spec=spec,
-        flow=checked.flow,
-        plan=plan,
-        tasks=tuple(tasks),
-        estimate=estimate_plan(spec, tasks, counts, settings, times=plan.of if plan.kind == "search" else 1),
-        findings=checked.findings,
-        counts=counts,
-    )
-
-
-def _with_model_calls(request: ExperimentRequest, spec: ExperimentSpec) -> ExperimentRequest:
-    """How models are called: as asked, else as the use case says, else live."""
-    calls: Any = request.model_calls or spec.model_calls or "live"
-    recording = request.recording or spec.recording
-    if calls != "live" and recording is None:
-        recording = spec.folder / "recordings" / "replies.jsonl"
-    return replace(request, model_calls=calls, recording=recording if calls != "live" else None)
 
 
 def run_experiment(
@@ -217,71 +137,6 @@ def resume_experiment(
     return run_experiment(prepare_again(result, settings, changes=changes), settings, store=store, on_event=on_event)
 
 
-def prepare_again(
-    result: ExperimentResult, settings: Settings, *, changes: Mapping[str, Any] | None = None
-) -> Prepared:
-    """The plan of an earlier experiment, under its own names, so that what is there is found."""
-    form = result.data.get("request")
-    stamp = result.data.get("stamp")
-    if not isinstance(form, dict) or not stamp:
-        raise InputError(f"The experiment {result.id!r} does not say how to run it again.", file=result.path)
-    request = replace(ExperimentRequest.from_json(form), **(changes or {}))
-    prepared = prepare_experiment(request, settings, stamp=str(stamp))
-    return replace(prepared, created=str(result.data.get("created") or _now()))
-
-
-def open_connections(spec: ExperimentSpec, settings: Settings) -> ConnectionStore:
-    """The connections of a use case: declared in it, in files beside it and above it, in the environment."""
-    from genaiops.connections import ConnectionStore
-
-    folders = [spec.folder]
-    if isinstance(spec.flow, Path):
-        folders.insert(0, spec.flow if spec.flow.is_dir() else spec.flow.parent)
-    folders += [folder for folder in spec.folder.parents if folder.is_relative_to(settings.project)]
-    return ConnectionStore.load(settings, declared=spec.connections, folders=folders)
-
-
-def needed_connections(prepared: Prepared, *, with_application: bool = True) -> list[str]:
-    """Connections that the flows of an experiment name, as far as their files tell."""
-    from genaiops.flows import survey_flow
-
-    spec = prepared.spec
-    sources: list[Path | str] = [spec.flow] if with_application else []
-    sources += [
-        evaluator.path for evaluator in spec.evaluators if evaluator.kind == "flow" and evaluator.path is not None
-    ]
-    names: list[str] = []
-    for source in sources:
-        file = _flow_file(source)
-        if file is not None:
-            names += survey_flow(file, every_variant=len(prepared.plan.cells) > 1).connections()
-    adapters = [evaluator.options for evaluator in spec.evaluators if evaluator.kind == "adapter"]
-    names += [str(options["connection"]) for options in adapters if options.get("connection")]
-    inits = [spec.init] if with_application else []
-    for init in (*inits, *spec.evaluator_init.values()):
-        names += [
-            str(value["connection"])
-            for value in init.values()
-            if isinstance(value, Mapping) and value.get("connection")
-        ]
-    return list(dict.fromkeys(names))
-
-
-def _flow_file(source: Path | str) -> Path | None:
-    """The file of a flow, when there is exactly one to find."""
-    if isinstance(source, str):
-        return None
-    if source.is_file():
-        return source
-    names = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
-    found = [source / name for name in names if (source / name).is_file()] or sorted(source.glob("*.prompty"))
-    return found[0] if len(found) == 1 else None
-
-
-def _raise_errors(checked: UseCaseCheck) -> None:
-    Problems(list(checked.findings)).raise_errors()
-
-
 class _Experiment:
     """One experiment under way."""
 
@@ -317,7 +172,7 @@ class _Experiment:
     def run(self) -> ExperimentResult:
         """Everything, and what came of it on disk."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._base = self._first_form()
+        self._base = first_form(self._prepared, self._settings)
         write_experiment(self._folder, {**self._base, "status": "running"})
         self._tell(ExperimentEvent(kind="planned", total=self._total_rows(), name=self._prepared.id))
         try:
@@ -497,120 +352,24 @@ class _Experiment:
         found = assemble(self._spec, finished, evaluations, [node.name for node in self._prepared.flow.row_nodes])
         facts = found.pop("facts")
         labels = {item.record.id: item.task.cell.label for item in finished}
+        is_cut = self._interrupted or (len(finished) < len(self._tasks) and not self._budget.is_spent)
         write_row_scores(self._folder / ROW_SCORES_FILE, row_score_lines(evaluations, facts, labels))
         data = {
             **self._base,
-            "status": self._status(finished, evaluations),
+            "status": "interrupted" if is_cut else status_of(finished, evaluations, self._request),
             "runs": [item.to_json() for item in finished],
-            "evaluations": [self._evaluation_form(evaluation) for evaluation in evaluations],
+            "evaluations": [evaluation_form(e, self._digests.get(e.evaluator)) for e in evaluations],
             **found,
             "confirmation": self._confirmed,
             "search": self._searched,
             "row_scores": ROW_SCORES_FILE,
             "partial": self._budget.reason,
-            **self._totals(finished, evaluations),
-            "finished": _now(),
+            **totals([*(item.record for item in finished), *self._looked_at], evaluations, self._request),
+            "duration_s": round(monotonic() - self._began, 3),
+            "finished": now(),
         }
         return write_experiment(self._folder, data)
-
-    def _status(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> str:
-        if self._interrupted or (len(finished) < len(self._tasks) and not self._budget.is_spent):
-            return "interrupted"
-        for item in finished:
-            record = item.record
-            ran = record.rows.completed + record.rows.failed
-            if record.status == "failed" or (ran and record.rows.failed / ran > self._request.max_failed):
-                return "failed"
-        return "failed" if any(e.status == "failed" for e in evaluations) or not finished else "completed"
-
-    def _evaluation_form(self, evaluation: Evaluation) -> dict[str, Any]:
-        rows = {
-            "total": len(evaluation.rows) + evaluation.unmatched,
-            "completed": len(evaluation.rows) - evaluation.failed,
-        }
-        return {
-            "id": evaluation.id,
-            "path": str(evaluation.path) if evaluation.path else None,
-            "evaluator": evaluation.evaluator,
-            "evaluator_digest": self._digests.get(evaluation.evaluator),
-            "run": evaluation.run,
-            "dataset": evaluation.dataset,
-            "rows": {**rows, "failed": evaluation.failed, "skipped": evaluation.unmatched},
-            "status": evaluation.status,
-            "error": evaluation.error,
-            "model_calls": evaluation.model_calls,
-            "kept": evaluation.kept,
-            "tokens": {"input": evaluation.input_tokens, "output": evaluation.output_tokens},
-            "cost_usd": evaluation.cost_usd,
-            "duration_s": round(evaluation.duration_s, 3),
-        }
-
-    def _totals(self, finished: Sequence[Finished], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-        records = [*(item.record for item in finished), *self._looked_at]
-        costs = [c for c in (*(r.cost_usd for r in records), *(e.cost_usd for e in evaluations)) if c is not None]
-        return {
-            "model_calls": sum(r.model_calls for r in records) + sum(e.model_calls for e in evaluations),
-            "kept": sum(r.kept for r in records) + sum(e.kept for e in evaluations),
-            "tokens": {
-                "input": sum(r.tokens.get("input", 0) for r in records) + sum(e.input_tokens for e in evaluations),
-                "output": sum(r.tokens.get("output", 0) for r in records) + sum(e.output_tokens for e in evaluations),
-            },
-            "cost_usd": round(sum(costs), 9) if costs else None,
-            "duration_s": round(monotonic() - self._began, 3),
-            "source": self._source(records),
-        }
-
-    def _source(self, records: Sequence[RunRecord]) -> str:
-        if self._request.model_calls == "replay":
-            return "recorded"
-        simulated = [record.simulated for record in records]
-        return "simulated" if simulated and all(simulated) else "mixed" if any(simulated) else "live"
-
-    def _first_form(self) -> dict[str, Any]:
-        prepared, spec, now = self._prepared, self._spec, _now()
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "id": prepared.id,
-            "stamp": prepared.stamp,
-            "experiment": spec.name,
-            "env": spec.env,
-            "build_id": self._request.build_id,
-            "stage": spec.env,
-            "created": prepared.created or now,
-            "resumed": now if prepared.created else None,
-            "git": git_facts(self._settings.project),
-            "use_case": str(spec.folder),
-            "file": str(spec.file),
-            "overlay": str(spec.overlay) if spec.overlay else None,
-            "flow": {"source": str(spec.flow), "kind": prepared.flow.kind, "name": prepared.flow.name},
-            "nodes": [node.name for node in prepared.flow.row_nodes],
-            "request": self._request.to_json(),
-            "plan": {**prepared.plan.to_json(), "estimate": prepared.estimate.to_json()},
-            "gate": spec.gate,
-            "findings": [finding.to_json() for finding in prepared.findings],
-            "runs": [],
-            "evaluations": [],
-            "scores": [],
-            "comparisons": [],
-            "regressions": [],
-            "winners": [],
-            "confirmation": [],
-            "noise_floor": None,
-            "verdict": {"result": "not judged", "reasons": []},
-            "reports": [],
-            "model_calls": 0,
-            "kept": 0,
-            "tokens": {"input": 0, "output": 0},
-            "cost_usd": None,
-            "duration_s": 0.0,
-            "row_scores": ROW_SCORES_FILE,
-            "source": "live",
-        }
 
 
 def _is_done(record: RunRecord) -> bool:
     return record.status in ("completed", "failed") and not record.stopped
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import DataError, InputError, suggest
-from genaiops.experiments._execute import Prepared, prepare_experiment, run_prepared
+from genaiops.experiments._execute import run_prepared
 from genaiops.experiments._plan import Cell
+from genaiops.experiments._prepare import Prepared, prepare_experiment
 from genaiops.experiments._request import (
     ExperimentRequest,
     OnExperimentEvent,
