@@ -48,6 +48,22 @@ def pick(text: str, wrong: str):
         raise ValueError("no such page")
     return "?" if text in wrong else text.upper()
 """
+COUNT = """
+from promptflow.core import tool
+@tool
+def count(url: str):
+    return 40 + ord(url[0])
+"""
+COUNT_NODE = """nodes:
+- {name: count, type: python, source: {type: code, path: count.py}, inputs: {url: "${inputs.url}"}}
+- {name: sum, type: python, aggregation: true, source: {type: code, path: total.py}, inputs: {found: "${count.output}"}}
+"""
+TOTAL = """
+from promptflow.core import tool, log_metric
+@tool
+def total(found: list):
+    log_metric("pages", len(found))
+"""
 GRADE_FLOW = """
 inputs:
   groundtruth: {type: string}
@@ -454,3 +470,45 @@ def test_a_winner_is_confirmed_on_rows_that_did_not_choose_it(tmp_path: Path) ->
     (confirmed,) = result.data["confirmation"]
     assert (chosen["candidate"], chosen["difference"]) == ("defaults", 0.25)
     assert (confirmed["candidate"], confirmed["difference"], confirmed["verdict"]) == ("defaults", -1.0, "worse")
+
+
+def test_an_evaluation_flow_over_a_log_is_an_experiment_with_metrics(tmp_path: Path) -> None:
+    """As the template's post-production evaluation: the flow grades logged answers and logs its accuracy."""
+    text = """
+    name: web_postprod
+    flow: grade
+    datasets:
+    - name: production
+      source: data/log.jsonl
+      mappings: {groundtruth: "${data.truth}", prediction: "${data.answer}"}
+    gate:
+      metrics: {accuracy: {min: 0.7, judge: mean}}
+    """
+    folder = make(tmp_path, **{"experiment-postprod.yaml": text})
+    write_rows(folder / "data/log.jsonl", [{"truth": x, "answer": x if x != "c" else "?"} for x in "abcd"])
+
+    result = run(folder, file="experiment-postprod.yaml")
+
+    (score,) = result.scores
+    assert score["evaluator"] == "grade"
+    figures = score["metrics"]["accuracy"]
+    assert (figures["value"], figures["rows"], figures["kind"]) == (0.75, 4, "rate")
+    assert (round(figures["low"], 4), round(figures["high"], 4)) == (0.3006, 0.9544)  # Wilson, 3 of 4
+    assert result.data["model_calls"] == 0
+
+
+def test_numbers_that_an_application_answers_with_are_no_scores(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    write(folder / "flows/main/count.py", COUNT)
+    write(folder / "flows/main/total.py", TOTAL)
+    flow = FLOW.replace("nodes:", COUNT_NODE).replace(
+        "outputs:", "outputs:\n  number: {type: int, reference: '${count.output}'}"
+    )
+    write(folder / "flows/main/flow.dag.yaml", flow)
+
+    result = run(folder, plan=PlanRequest(variants="defaults"))
+
+    own = [score for score in result.scores if score["evaluator"] == "main"]
+    assert [set(score["metrics"]) for score in own] == [{"pages"}, {"pages"}]
+    assert {score["metrics"]["pages"]["value"] for score in own} == {8.0, 3.0}
+    assert {score["metrics"]["pages"]["low"] for score in own} == {None}

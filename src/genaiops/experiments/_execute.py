@@ -14,6 +14,7 @@ from genaiops.experiments._budget import Budget
 from genaiops.experiments._confirm import confirm_winner
 from genaiops.experiments._evaluate import Evaluations, evaluator_digest
 from genaiops.experiments._metrics import settle_names
+from genaiops.experiments._own_metrics import own_metrics
 from genaiops.experiments._plan import Cell, Plan, cell_maker
 from genaiops.experiments._prepare import (
     Prepared,
@@ -315,7 +316,8 @@ class _Experiment:
         return record
 
     async def evaluate(self, task: RunTask, record: RunRecord, evaluations: Evaluations) -> list[RawEvaluation]:
-        """All evaluations of a run, side by side."""
+        """All evaluations of a run, side by side, and what its own aggregation logged."""
+        own = own_metrics(record, task.dataset.name, evaluators=[e.name for e in self._spec.evaluators])
         wanted = evaluation_tasks(self._spec, task)
         for evaluation in wanted:
             self._digests.setdefault(evaluation.evaluator.name, evaluator_digest(self._spec, evaluation))
@@ -325,7 +327,7 @@ class _Experiment:
                 if raw.record is not None:
                     self._budget.spend(raw.record)
                 self._tell_evaluation(evaluation, raw)
-        return [raw for raws in found for raw in raws]
+        return [*([own] if own is not None else []), *(raw for raws in found for raw in raws)]
 
     def _tell_evaluation(self, task: EvaluationTask, raw: RawEvaluation) -> None:
         self._tell(ExperimentEvent(kind="evaluation", name=raw.id, message=raw.status))

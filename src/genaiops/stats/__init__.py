@@ -9,6 +9,7 @@ from genaiops.stats._clusters import (
 from genaiops.stats._comparisons import PairedComparison, Pairs, average_repeats, compare_pairs, pair_rows
 from genaiops.stats._corrections import benjamini_hochberg, holm
 from genaiops.stats._estimates import Estimate, choose_interval, estimate, is_rate
+from genaiops.stats._independent import IndependentComparison, compare_independent
 from genaiops.stats._intervals import Interval, bootstrap_interval, mean_interval, t_interval, wilson_interval
 from genaiops.stats._noise import NoiseFloor, noise_floor
 from genaiops.stats._pairs import mcnemar_midp, paired_rate_interval, permutation_p, wilcoxon_p
@@ -28,6 +29,7 @@ __all__ = [
     "FEWEST_PAIRS",
     "Decision",
     "Estimate",
+    "IndependentComparison",
     "Interval",
     "NoiseFloor",
     "PairedComparison",
@@ -43,6 +45,7 @@ __all__ = [
     "cluster_effect",
     "cluster_interval",
     "cluster_rate_interval",
+    "compare_independent",
     "compare_pairs",
     "decide",
     "difference_sequence",
