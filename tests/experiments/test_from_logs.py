@@ -38,8 +38,8 @@ def test_rows_hold_inputs_outputs_and_feedback_and_the_latest_of_doubles(tmp_pat
 
     rows = {row["question"]: row for row in rows_of(made.path)}
     assert (made.rows, made.requests, made.with_feedback) == (8, 10, 1)
-    assert rows["q0"] == {"question": "q0", "output.answer": "a9"}
-    assert rows["q5"]["feedback"] == {"thumbs": "down"}
+    assert rows["q0"] == {"question": "q0", "output.answer": "a9", "request.id": "r9"}
+    assert rows["q5"]["feedback.thumbs"] == "down"
     assert "q3" not in rows
 
 
@@ -55,6 +55,33 @@ def test_filters_choose_by_time_feedback_and_status(tmp_path: Path) -> None:
     assert count(since=104.0, until=107.0) == 3
     with pytest.raises(DataError, match="None of the 10"):
         count(since=1000.0)
+
+
+def test_facts_of_a_request_stand_beside_it(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"request_id": "a", "feedback": {"request_id": "a", "rating": 5, "note": "fine"}},
+        {"request_id": "b", "feedback": "bad"},
+        {"request_id": "a", "status": "completed", "inputs": {"q": 1}, "outputs": {"a": 2}, "duration_s": 0.5},
+        {"request_id": "b", "status": "failed", "inputs": {"q": 3}, "outputs": {}, "error": {"kind": "RateLimitError"}},
+        {"request_id": "c", "status": "failed", "inputs": {"q": 4}, "outputs": {}, "error": None},
+    ]
+    log = tmp_path / "requests.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    rows = rows_of(dataset_from_logs(log, tmp_path / "d.jsonl", failed=True).path)
+
+    assert rows == [
+        {
+            "q": 1,
+            "output.a": 2,
+            "request.id": "a",
+            "request.duration_s": 0.5,
+            "feedback.rating": 5,
+            "feedback.note": "fine",
+        },
+        {"q": 3, "request.id": "b", "request.error": "RateLimitError", "feedback": "bad"},
+        {"q": 4, "request.id": "c", "request.error": "failed"},
+    ]
 
 
 def test_the_same_seed_draws_the_same_rows_byte_for_byte(tmp_path: Path) -> None:
@@ -88,7 +115,7 @@ def test_personal_data_is_masked_and_other_numbers_stay(text: str, masked: str) 
 
 def test_masking_reaches_into_lists_and_can_be_left_out(tmp_path: Path) -> None:
     line = {
-        "request_id": "1",
+        "request_id": "0123-4567",  # as text it would be a telephone number
         "time": 1,
         "status": "completed",
         "inputs": {"talk": [{"text": "a@b.org"}]},
@@ -100,5 +127,5 @@ def test_masking_reaches_into_lists_and_can_be_left_out(tmp_path: Path) -> None:
     masked = rows_of(dataset_from_logs(log, tmp_path / "d.jsonl").path)
     plain = rows_of(dataset_from_logs(log, tmp_path / "e.jsonl", mask=False).path)
 
-    assert masked == [{"talk": [{"text": "<email>"}]}]
-    assert plain == [{"talk": [{"text": "a@b.org"}]}]
+    assert masked == [{"talk": [{"text": "<email>"}], "request.id": "0123-4567"}]
+    assert plain == [{"talk": [{"text": "a@b.org"}], "request.id": "0123-4567"}]

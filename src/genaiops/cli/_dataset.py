@@ -170,7 +170,7 @@ def _held_out(spec: ExperimentSpec) -> dict[str, Path]:
 @click.option("--sample", type=click.IntRange(min=1), help="At most so many rows, drawn at random.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--feedback", "only_feedback", is_flag=True, help="Only requests that somebody gave feedback on.")
-@click.option("--failed", is_flag=True, help="Failed requests too.")
+@click.option("--failed", is_flag=True, help="Failed requests too, with or without feedback.")
 @click.option("--since", type=click.DateTime(), help="Only requests of this time (UTC) or later.")
 @click.option("--until", type=click.DateTime(), help="Only requests before this time (UTC).")
 @click.option("--keep-doubles", is_flag=True, help="Keep requests whose inputs were seen before.")
@@ -189,9 +189,10 @@ def from_logs(
     mask: bool,
     as_json: bool,
 ) -> None:
-    """Make a dataset of production requests and feedback: inputs by name, outputs as output.NAME, feedback.
+    """Make a dataset of production requests: inputs by name, outputs as output.NAME, what people said as feedback.NAME.
 
-    The same logs and options give the same bytes.
+    Beside them request.id, request.duration_s and, with --failed, request.error. The same logs and options give the
+    same bytes.
 
     \b
     Example:

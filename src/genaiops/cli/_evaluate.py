@@ -50,6 +50,7 @@ def evaluate(context: click.Context, /, **options: Any) -> None:
 
 
 def _evaluate(options: dict[str, Any]) -> int:
+    from genaiops.cli._alerting import alert_of, judge_alert_and_tell
     from genaiops.cli._judging import draw_reports, formats_of, judge_and_record, policy_of
     from genaiops.cli._run import exit_code_of
     from genaiops.cli._run_output import echo_event, echo_result
@@ -83,6 +84,8 @@ def _evaluate(options: dict[str, Any]) -> int:
     spec = examine_experiment(use_case, settings, env=env, file=file).spec
     policy = policy_of(spec) if spec is not None else None
     verdict = judge_and_record(result, policy, settings, baseline=options["baseline"], force=options["force"])
+    alert = alert_of(spec, settings.environ, send=False) if spec is not None else None
+    alarm = judge_alert_and_tell(result, alert, settings, force=options["force"]) if alert is not None else None
     reports = []
     if not options["no_report"]:
         formats = formats_of(options["report"], spec.report if spec is not None else None)
@@ -91,8 +94,8 @@ def _evaluate(options: dict[str, Any]) -> int:
     if as_json:
         echo_json(result.to_json())
     else:
-        echo_result(result, verdict if policy is not None else None, reports)
-    return exit_code_of(result, verdict)
+        echo_result(result, verdict if policy is not None else None, reports, alarm)
+    return exit_code_of(result, verdict, alarm)
 
 
 def read_run_ids(text: str | None) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import DataError, GenaiopsError, SettingsError
 
 if TYPE_CHECKING:
-    from genaiops.experiments import ExperimentResult, ExperimentSpec
+    from genaiops.experiments import ExperimentResult, ExperimentSpec, Place
     from genaiops.gates import Policy, Verdict
     from genaiops.settings import Settings
 
@@ -28,11 +28,16 @@ def policy_of(spec: ExperimentSpec) -> Policy | None:
     from genaiops.gates import read_policy
 
     place = spec.place("gate")
+    return read_policy(spec.gate, file=place.file, line_of=line_finder(place))
+
+
+def line_finder(place: Place) -> Callable[..., int | None]:
+    """From keys inside a block to the line where they stand, for messages about that block."""
 
     def line_of(*keys: str) -> int | None:
         return place.line if not keys else _line_below(place.file, place.line, keys)
 
-    return read_policy(spec.gate, file=place.file, line_of=line_of)
+    return line_of
 
 
 def policy_of_result(result: ExperimentResult, settings: Settings) -> Policy | None:
@@ -78,7 +83,9 @@ def judge_and_record(
     return verdict
 
 
-def find_baseline(name: str, result: ExperimentResult, settings: Settings, *, named: bool) -> Path | None:
+def find_baseline(
+    name: str, result: ExperimentResult, settings: Settings, *, named: bool, experiment: str | None = None
+) -> Path | None:
     """The folder of the experiment that a name stands for.
 
     Args:
@@ -86,13 +93,14 @@ def find_baseline(name: str, result: ExperimentResult, settings: Settings, *, na
         result: The experiment that is judged; never its own baseline.
         settings: Where to look.
         named: Somebody asked for it outright, so it must exist; a use case's first run has no champion yet.
+        experiment: Whose champion counts; the judged experiment's own by default.
 
     Raises:
         DataError: It was asked for and does not exist.
     """
     from genaiops.experiments import find_experiment
 
-    experiment = str(result.data.get("experiment"))
+    experiment = experiment or str(result.data.get("experiment"))
     if name in ("default", "defaults") or any(run.get("variant_label") == name for run in result.runs):
         return None  # a variant of the same experiment
     try:

@@ -15,6 +15,7 @@ from genaiops.cli._surroundings import nearby_folders
 from genaiops.errors import GenaiopsError
 
 if TYPE_CHECKING:
+    from genaiops.cli._alerting import Alert
     from genaiops.experiments import ExperimentEvent, ExperimentRequest, ExperimentResult, Prepared
     from genaiops.gates import Policy, Verdict
     from genaiops.settings import Settings
@@ -52,6 +53,7 @@ _GATE_SAID_NO = 3
 @click.option("--no-evaluate", is_flag=True, help="Run the application only.")
 @click.option("--baseline", help="Experiment to compare with in the gate: an id, champion, or a git reference.")
 @click.option("--force", is_flag=True, help="Compare although data or evaluators differ.")
+@click.option("--no-webhook", is_flag=True, help="Judge the alert and tell nobody.")
 @click.option("--build-id", help="The build that asks; stored with every run.")
 @click.option("--report-dir", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--report", metavar="FORMATS", help="Which reports, with commas: page, csv, html, static, markdown, …")
@@ -82,15 +84,18 @@ def _run(options: dict[str, Any]) -> int:
         use_case = Path()
     settings = open_settings(folders=_folders(use_case))
     try:
-        prepared, policy = _prepare(use_case, options, settings)
-        return _go(prepared, policy, options, settings)
+        prepared, policy, alert = _prepare(use_case, options, settings)
+        return _go(prepared, policy, alert, options, settings)
     except GenaiopsError as error:
         if as_json:
             echo_json(_nothing_started(options, error))
         raise
 
 
-def _go(prepared: Prepared, policy: Policy | None, options: dict[str, Any], settings: Settings) -> int:
+def _go(
+    prepared: Prepared, policy: Policy | None, alert: Alert | None, options: dict[str, Any], settings: Settings
+) -> int:
+    from genaiops.cli._alerting import judge_alert_and_tell
     from genaiops.cli._judging import draw_reports, formats_of, judge_and_record
     from genaiops.cli._run_output import echo_plan, echo_result
     from genaiops.experiments import load_result
@@ -112,6 +117,7 @@ def _go(prepared: Prepared, policy: Policy | None, options: dict[str, Any], sett
         return 0
     result = _execute(prepared, options, settings)
     verdict = judge_and_record(result, policy, settings, baseline=options["baseline"], force=options["force"])
+    alarm = judge_alert_and_tell(result, alert, settings, force=options["force"]) if alert is not None else None
     reports: list[Path] = []
     if not options["no_report"] and result.runs:
         reports = draw_reports(result, options["report_dir"], formats)
@@ -123,20 +129,23 @@ def _go(prepared: Prepared, policy: Policy | None, options: dict[str, Any], sett
     if as_json:
         echo_json(result.to_json())
     else:
-        echo_result(result, verdict if policy is not None else None, reports)
-    return exit_code_of(result, verdict)
+        echo_result(result, verdict if policy is not None else None, reports, alarm)
+    return exit_code_of(result, verdict, alarm)
 
 
-def exit_code_of(result: ExperimentResult, verdict: Verdict | None) -> int:
-    """130 interrupted, 1 failed, 3 the gate said no, 0 otherwise."""
+def exit_code_of(result: ExperimentResult, *verdicts: Verdict | None) -> int:
+    """130 interrupted, 1 failed, 3 a gate said no or an alert was raised, 0 otherwise."""
     if result.exit_code:
         return result.exit_code
-    return verdict.exit_code if verdict is not None else 0
+    return max((verdict.exit_code for verdict in verdicts if verdict is not None), default=0)
 
 
-def _prepare(use_case: Path | None, options: dict[str, Any], settings: Settings) -> tuple[Prepared, Policy | None]:
+def _prepare(
+    use_case: Path | None, options: dict[str, Any], settings: Settings
+) -> tuple[Prepared, Policy | None, Alert | None]:
     from dataclasses import replace
 
+    from genaiops.cli._alerting import alert_of
     from genaiops.cli._judging import policy_of
     from genaiops.experiments import find_experiment, prepare_again, prepare_experiment
 
@@ -147,10 +156,11 @@ def _prepare(use_case: Path | None, options: dict[str, Any], settings: Settings)
         assert use_case is not None
         prepared = prepare_experiment(_request(use_case, options, settings), settings)
     policy = policy_of(prepared.spec)
-    if policy is not None and options["max_failed"] is None:
-        # The gate has its own limit of failed rows, and its own exit code for it.
+    alert = alert_of(prepared.spec, settings.environ, send=not (options["no_webhook"] or options["dry_run"]))
+    if (policy or alert) is not None and options["max_failed"] is None:
+        # Gates and alerts have their own limit of failed rows, and their own exit code for it.
         prepared = replace(prepared, request=replace(prepared.request, max_failed=1.0))
-    return prepared, policy
+    return prepared, policy, alert
 
 
 def _request(use_case: Path, options: dict[str, Any], settings: Settings) -> ExperimentRequest:

@@ -82,7 +82,9 @@ def echo_event(event: ExperimentEvent, *, quiet: bool) -> None:
         note(f"{event.kind} {event.name}: {event.message}")
 
 
-def echo_result(result: ExperimentResult, verdict: Verdict | None, reports: Sequence[Path]) -> None:
+def echo_result(
+    result: ExperimentResult, verdict: Verdict | None, reports: Sequence[Path], alarm: Verdict | None = None
+) -> None:
     """Metrics with intervals, words against the baseline, the verdict, where the rest stands."""
     _echo_metrics(result)
     _echo_failures(result.runs)
@@ -98,6 +100,11 @@ def echo_result(result: ExperimentResult, verdict: Verdict | None, reports: Sequ
 
         click.echo()
         click.echo(verdict_text(verdict), nl=False)
+    if alarm is not None:
+        from genaiops.gates import alert_text
+
+        click.echo()
+        click.echo(alert_text(alarm), nl=False)
     click.echo()
     if reports:
         click.echo(f"report: {reports[0]}")
@@ -279,5 +286,6 @@ def _sum_line(result: ExperimentResult) -> str:
     data = result.data
     calls = f"{data['model_calls']} model calls, {data['kept']} kept"
     source = "" if data.get("source") in (None, "live") else f", {data['source']} replies"
-    spent = money(data["cost_usd"]) if data.get("cost_usd") is not None else "cost unknown"
+    known = data.get("cost_usd") if data["model_calls"] else 0.0
+    spent = "no cost" if known == 0 else "cost unknown" if known is None else money(known)
     return f"{result.status}: {len(result.runs)} runs, {calls}{source}, {spent}, {seconds(data['duration_s'])}"

@@ -50,6 +50,7 @@ _ENTRIES = (
     CommandEntry("ui", f"{_ROOM}._ui:ui", "Look", "Look at runs in a browser."),
     CommandEntry("cache", f"{_ROOM}._cache:cache", "Look", "What is kept of earlier results."),
     CommandEntry("gate", f"{_ROOM}._gate:gate", "Judge and register", "Pass or fail a run, with reasons."),
+    CommandEntry("alert", f"{_ROOM}._alert:alert", "Judge and register", "Tell when quality in production has fallen."),
     CommandEntry("approve", f"{_ROOM}._approve:approve", "Judge and register", "Put a person's decision on record."),
     CommandEntry(
         "dataset", f"{_ROOM}._dataset:dataset", "Judge and register", "Register datasets, learn from production."

@@ -59,7 +59,8 @@ class Finished:
     def latency(self) -> dict[str, float | None]:
         """Half of the rows, and 95 % of them, finish within so many seconds."""
         if self._durations is None:
-            self._durations = sorted(o["duration_s"] for o in self.record.outcomes() if o["status"] == "completed")
+            done = (o["duration_s"] for o in self.record.outcomes() if o["status"] == "completed")
+            self._durations = sorted(duration for duration in done if duration is not None)
         return {"p50": _quantile(self._durations, 0.5), "p95": _quantile(self._durations, 0.95)}
 
 

@@ -24,8 +24,11 @@ class Block:
     is_overlay: bool = False
 
 
-def read_datasets(folder: Path, block: Block | None, problems: Problems) -> tuple[DatasetSpec, ...]:
-    """The application's datasets; names are unique and each has a source and mappings."""
+def read_datasets(
+    folder: Path, block: Block | None, problems: Problems, *, needs_mappings: bool = True
+) -> tuple[DatasetSpec, ...]:
+    """The application's datasets; names are unique and each has a source and, unless nothing is run, mappings."""
+    needed = ("name", "source", "mappings") if needs_mappings else ("name", "source")
     datasets: dict[str, DatasetSpec] = {}
     for index, item in _items(block, "datasets", problems):
         assert block is not None
@@ -33,7 +36,7 @@ def read_datasets(folder: Path, block: Block | None, problems: Problems) -> tupl
         problems.findings += unknown_keys(
             item, DATASET_KEYS, block.document, "datasets", index, what=f"Dataset {item.get('name')!r}"
         )
-        if not _has(item, ("name", "source", "mappings"), "Dataset", place, problems):
+        if not _has(item, needed, "Dataset", place, problems):
             continue
         if "reference" in item:
             problems.error(

@@ -12,6 +12,7 @@ from genaiops.datasets import Scan, scan
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.evaluators import check_builtin, eval_functions
 from genaiops.experiments._data_checks import check_data
+from genaiops.experiments._log_columns import OUTPUT, logged_outputs
 from genaiops.experiments._paths import confirmation_file
 from genaiops.experiments._plan import PlanRequest, plan_cells
 from genaiops.experiments._problems import Problems
@@ -161,9 +162,32 @@ class _Checker:
 
     def _dataset(self, dataset: DatasetSpec) -> None:
         found = self._scan(dataset)
-        if self.flow is not None:
+        if self.spec.logged:
+            self._logged(dataset, found)
+        elif self.flow is not None:
             self._mapping(dataset, self.flow.inputs, found, loose=self.flow.loose_signature)
         self._columns(dataset, found)
+
+    def _logged(self, dataset: DatasetSpec, found: Scan | None) -> None:
+        """The outputs stand in the data, all that the flow declares."""
+        if found is None:
+            return
+        there = logged_outputs(found.columns)
+        if not there:
+            self.problems.error(
+                "no-logged-outputs",
+                f"The dataset {dataset.name!r} has no column {OUTPUT}NAME, so it holds no answers of production.",
+                dataset.place,
+                "Make it with: genaiops dataset from-logs LOGS TARGET",
+            )
+        for name in self.flow.outputs if self.flow is not None and there else ():
+            if name not in there:
+                self.problems.warning(
+                    "no-logged-output",
+                    f"The dataset {dataset.name!r} has no column {OUTPUT}{name}, although the flow gives {name!r}.",
+                    dataset.place,
+                    suggest(name, there),
+                )
 
     def _columns(self, dataset: DatasetSpec, found: Scan | None) -> None:
         if found is None:
@@ -264,6 +288,9 @@ class _Checker:
                 )
 
     def _outputs(self) -> Sequence[str] | None:
+        if self.spec.logged:
+            scans = [found for d in self.spec.datasets if d.path is not None and (found := self.scans.get(d.path))]
+            return list(dict.fromkeys(name for found in scans for name in logged_outputs(found.columns))) or None
         if self.flow is None or not self.flow.outputs:
             return None  # a callable may return any keys
         return list(self.flow.outputs)

@@ -99,7 +99,7 @@ def estimate_plan(
             not known before, so that the figures are the most it can take.
     """
     flows = _Flows(spec, settings)
-    calls, shared, known = _application_calls(tasks, counts, flows)
+    calls, shared, known = (0, 0, True) if spec.logged else _application_calls(tasks, counts, flows)
     evaluations = [evaluation for task in tasks for evaluation in evaluation_tasks(spec, task)]
     scoring = 0
     scoring_known = True

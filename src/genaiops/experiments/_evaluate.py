@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genaiops.errors import GenaiopsError, SettingsError
 from genaiops.evaluators import (
@@ -241,11 +241,27 @@ class Evaluations:
         return state_folder(self._settings, "entries", f"{re.sub(r'[^A-Za-z0-9_]', '_', names[0])}_{mark}")
 
 
-def evaluator_digest(spec: ExperimentSpec, task: EvaluationTask) -> str:
-    """What tells two states of an evaluator apart: its code, its parameters, what it looks at."""
+class EvaluatorDigests(NamedTuple):
+    """What tells two states of an evaluator apart.
+
+    Attributes:
+        whole: Of its code, its parameters and what it looks at.
+        code: Of its code and parameters alone: over other data, such as production's, it looks at other columns.
+    """
+
+    whole: str
+    code: str
+
+
+def evaluator_digests(task: EvaluationTask) -> EvaluatorDigests:
+    """The digests of an evaluator as it is now."""
     evaluator = task.evaluator
     code = tree_digest(evaluator.path) if evaluator.path is not None and evaluator.path.exists() else evaluator.flow
-    parts = [code, evaluator.kind, dict(evaluator.options), dict(task.dataset.mappings), task.dataset.key]
+    parts = [code, evaluator.kind, dict(evaluator.options)]
+    return EvaluatorDigests(_digest([*parts, dict(task.dataset.mappings), task.dataset.key]), _digest(parts))
+
+
+def _digest(parts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

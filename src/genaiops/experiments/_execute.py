@@ -12,7 +12,8 @@ from genaiops.evaluators import RawEvaluation, settle
 from genaiops.experiments._assemble import Finished, assemble, row_score_lines, write_row_scores
 from genaiops.experiments._budget import Budget
 from genaiops.experiments._confirm import confirm_winner
-from genaiops.experiments._evaluate import Evaluations, evaluator_digest
+from genaiops.experiments._evaluate import Evaluations, EvaluatorDigests, evaluator_digests
+from genaiops.experiments._logged import logged_run
 from genaiops.experiments._metrics import settle_names
 from genaiops.experiments._own_metrics import own_metrics
 from genaiops.experiments._plan import Cell, Plan, cell_maker
@@ -109,6 +110,8 @@ def run_prepared(
     Raises:
         ConnectionSettingsError: Connections lack values: all of them in one error; nothing was started.
     """
+    if prepared.spec.logged and not taken:
+        taken = {task.id: logged_run(task, prepared.spec, settings) for task in prepared.tasks}
     store = store or open_connections(prepared.spec, settings)
     if prepared.request.model_calls != "replay":
         store.require(needed_connections(prepared, with_application=not taken))
@@ -161,7 +164,7 @@ class _Experiment:
         self._folder = state_folder(settings, FOLDER) / prepared.id
         self._finished: dict[str, Finished] = {}
         self._raws: list[RawEvaluation] = []
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, EvaluatorDigests] = {}
         self._began = monotonic()
         self._budget = Budget(prepared.request.max_calls, prepared.request.budget_usd)
         self._progress = Progress(on_event, self._total_rows())
@@ -320,7 +323,7 @@ class _Experiment:
         own = own_metrics(record, task.dataset.name, evaluators=[e.name for e in self._spec.evaluators])
         wanted = evaluation_tasks(self._spec, task)
         for evaluation in wanted:
-            self._digests.setdefault(evaluation.evaluator.name, evaluator_digest(self._spec, evaluation))
+            self._digests.setdefault(evaluation.evaluator.name, evaluator_digests(evaluation))
         found = await asyncio.gather(*(evaluations.evaluate(evaluation, record) for evaluation in wanted))
         for evaluation, raws in zip(wanted, found, strict=True):
             for raw in raws:

@@ -35,10 +35,20 @@ def explain_blocks(spec: ExperimentSpec, blocks: Mapping[str, Block]) -> list[Se
     for key, default in _DEFAULTS.items():
         value = blocks[key].value if key in blocks else default
         found.append(_setting(key, value, blocks, key))
-    for key in ("search_space", "metrics", "gate", "report", "data_checks", "confirm"):
+    for key in ("outputs", "search_space", "metrics", "gate", "alert", "report", "data_checks", "confirm"):
         if key in blocks:
-            found.append(_setting(key, blocks[key].value, blocks, key))
+            found.append(_setting(key, _shown(key, blocks[key].value), blocks, key))
     return found
+
+
+def _shown(key: str, value: Any) -> Any:
+    """An alert's address is as good as a password: whoever holds it may post there."""
+    if key != "alert" or not isinstance(value, Mapping):
+        return value
+    return {
+        name: redacted("secret", item) if name in ("webhook", "token") and "${" not in str(item) else item
+        for name, item in value.items()
+    }
 
 
 def _dataset(

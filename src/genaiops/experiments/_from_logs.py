@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
+from genaiops.experiments._log_columns import FEEDBACK, OUTPUT, REQUEST, has_feedback, is_input
 from genaiops.experiments._masking import mask_value
 
 
@@ -43,7 +44,10 @@ def dataset_from_logs(
     keep_doubles: bool = False,
     mask: bool = True,
 ) -> LogSample:
-    """Write logged requests as rows: inputs by name, outputs as `output.NAME`, feedback as `feedback`.
+    """Write logged requests as rows: inputs by name, outputs as `output.NAME`, feedback as `feedback.NAME`.
+
+    Feedback that is no object stands in `feedback`. Beside them stand `request.id`, `request.duration_s` and, for a
+    request that failed, `request.error`, its kind.
 
     Args:
         logs: A folder of request logs, or one file; lines are outcomes as a run or a server writes them.
@@ -51,7 +55,7 @@ def dataset_from_logs(
         sample: At most so many rows, drawn without replacement.
         seed: The same seed draws the same rows.
         only_feedback: Only requests that somebody said something about.
-        failed: Failed requests too.
+        failed: Failed requests too, also those that nobody said anything about.
         since: Only requests logged then or later, in seconds since 1970.
         until: Only requests logged before.
         keep_doubles: Keep requests whose inputs were seen before; otherwise the latest of them stays.
@@ -72,15 +76,18 @@ def dataset_from_logs(
             continue
         requests += 1
         said = feedback.get(str(line.get("request_id")))
-        if not isinstance(line.get("inputs"), dict) or (line["status"] != "completed" and not failed):
+        is_failed = line["status"] != "completed"
+        if not isinstance(line.get("inputs"), dict) or (is_failed and not failed):
             continue
-        if (only_feedback and said is None) or not (since or 0) <= _when(line)[0] < (until or float("inf")):
+        if not (since or 0) <= _when(line)[0] < (until or float("inf")):
+            continue
+        if only_feedback and said is None and not is_failed:  # nobody says anything about an answer that never came
             continue
         rows.append(_row(line, said))
     if not keep_doubles:
         rows = _without_doubles(rows)
     if mask:
-        rows = [mask_value(row) for row in rows]
+        rows = [_masked(row) for row in rows]
     if not rows:
         raise DataError(f"None of the {requests} logged requests can be used.", file=logs)
     if sample is not None and sample < len(rows):
@@ -90,7 +97,7 @@ def dataset_from_logs(
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
     target.write_text(text, encoding="utf-8")
     return LogSample(
-        path=target, rows=len(rows), requests=requests, with_feedback=sum("feedback" in row for row in rows)
+        path=target, rows=len(rows), requests=requests, with_feedback=sum(has_feedback(row) for row in rows)
     )
 
 
@@ -103,17 +110,35 @@ def _without_doubles(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for the same inputs: the latest with feedback, else the latest."""
     kept: dict[str, dict[str, Any]] = {}
     for row in rows:
-        inputs = {name: value for name, value in row.items() if name != "feedback" and not name.startswith("output.")}
+        inputs = {name: value for name, value in row.items() if is_input(name)}
         key = json.dumps(inputs, sort_keys=True, default=str)
-        if key not in kept or "feedback" in row or "feedback" not in kept[key]:
+        if key not in kept or has_feedback(row) or not has_feedback(kept[key]):
             kept[key] = row
     return list(kept.values())
 
 
 def _row(line: dict[str, Any], said: Any) -> dict[str, Any]:
     row = dict(line["inputs"])
-    row |= {f"output.{name}": value for name, value in (line.get("outputs") or {}).items()}
-    return row if said is None else {**row, "feedback": said}
+    row |= {f"{OUTPUT}{name}": value for name, value in (line.get("outputs") or {}).items()}
+    facts = {"id": line.get("request_id"), "duration_s": line.get("duration_s")}
+    if line["status"] != "completed":
+        facts["error"] = (line.get("error") or {}).get("kind") or "failed"
+    row |= {f"{REQUEST}{name}": value for name, value in facts.items() if value is not None}
+    return row | _said(said)
+
+
+def _said(said: Any) -> dict[str, Any]:
+    """Feedback as columns; the request's id, which clients send along, stands in the row already."""
+    if said is None:
+        return {}
+    if not isinstance(said, dict):
+        return {FEEDBACK: said}
+    return {f"{FEEDBACK}.{name}": value for name, value in said.items() if name != "request_id"}
+
+
+def _masked(row: dict[str, Any]) -> dict[str, Any]:
+    """Without personal data; the ids of requests are ours and lead back to the log."""
+    return {name: value if name.startswith(REQUEST) else mask_value(value) for name, value in row.items()}
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

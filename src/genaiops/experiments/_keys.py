@@ -15,6 +15,7 @@ EXPERIMENT_KEYS = (
     "description",
     "flow",
     "entry",
+    "outputs",
     "datasets",
     "evaluators",
     "connections",
@@ -25,6 +26,7 @@ EXPERIMENT_KEYS = (
     "repeats",
     "metrics",
     "gate",
+    "alert",
     "report",
     "data_checks",
     "confirm",
@@ -35,6 +37,7 @@ EVALUATOR_KEYS = ("name", "flow", "entry", "description", "datasets", "mappings"
 METRIC_KEYS = ("higher_is_better", "margin", "kind")
 MODEL_CALLS_KEYS = ("mode", "recording")
 MODEL_CALLS_MODES = ("live", "record", "replay")
+OUTPUTS = ("run", "logged")
 CONFIRM_KEYS = ("dataset", "source", "description", "mappings", "limit", "key", "segments", "cluster")
 # An overlay replaces these blocks; `name` and `flow` always come from the base file.
 OVERLAY_FIXED = ("name", "flow", "entry")

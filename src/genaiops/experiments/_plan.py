@@ -132,6 +132,8 @@ def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = N
         SettingsError: An unknown variant, parameter or kind of plan, or more than ten thousand cells.
     """
     request = request or PlanRequest()
+    if spec.logged:
+        return _logged_plan(request)
     kind, samples, block = _kind(request.plan, spec)
     seed = request.seed if request.seed is not None else int(block.get("seed", 0))
     words = request.variants if request.variants is not None else block.get("variants")
@@ -163,6 +165,19 @@ def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = N
     return Plan(
         kind=kind, cells=tuple(ordered), seed=seed if kind == "sample" else None, of=max(everything, len(unique))
     )
+
+
+def _logged_plan(request: PlanRequest) -> Plan:
+    """One cell: production ran what it ran."""
+    asked = {"--variants": request.variants, "--plan": request.plan, "--set": request.sets, "--search": request.search}
+    for option, value in asked.items():
+        if value and value != "defaults":
+            raise SettingsError(
+                f"{option} varies the application, which `outputs: logged` does not run.",
+                hint="Leave it out, or take `outputs: logged` out of the experiment file.",
+                kind="NothingToVary",
+            )
+    return Plan(kind="list", cells=(Cell(label="logged", is_baseline=True),), of=1)
 
 
 def search_trials(spec: ExperimentSpec, request: PlanRequest) -> int | None:

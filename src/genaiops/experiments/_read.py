@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from genaiops.experiments._keys import (
     METRIC_KEYS,
     MODEL_CALLS_KEYS,
     MODEL_CALLS_MODES,
+    OUTPUTS,
     OVERLAY_FIXED,
     unknown_keys,
 )
@@ -140,9 +141,11 @@ def _build(
     name = str(blocks["name"].value)
     flow_text = str(_value(blocks, "entry") or _value(blocks, "flow") or name)
     flow = _flow(folder, flow_text, blocks, problems)
-    datasets = read_datasets(folder, blocks.get("datasets"), problems)
+    logged = _choice(blocks, "outputs", OUTPUTS, problems) == "logged"
+    datasets = read_datasets(folder, blocks.get("datasets"), problems, needs_mappings=not logged)
     base_block = Block(value=base.data.get("datasets"), document=base)
-    known = {**_by_name(read_datasets(folder, base_block, Problems())), **_by_name(datasets)}
+    all_of_base = read_datasets(folder, base_block, Problems(), needs_mappings=not logged)
+    known = {**_by_name(all_of_base), **_by_name(datasets)}
     evaluators = read_evaluators(folder, blocks.get("evaluators"), datasets, known, problems)
     _warn_unmatched(evaluators, datasets, problems)
     variables = read_env_file(folder, settings)
@@ -158,6 +161,7 @@ def _build(
         name=name,
         flow=flow,
         flow_text=flow_text,
+        logged=logged,
         datasets=datasets,
         evaluators=evaluators,
         connections=_connections(blocks.get("connections"), problems),
@@ -171,6 +175,7 @@ def _build(
         repeats=_count(blocks, "repeats", problems),
         metrics=_metric_rules(blocks.get("metrics"), problems),
         gate=_map(blocks, "gate", problems),
+        alert=_map(blocks, "alert", problems),
         report=_map(blocks, "report", problems),
         data_checks=_map(blocks, "data_checks", problems),
         confirm=_confirm(blocks, problems),
@@ -266,6 +271,16 @@ def _count(blocks: Mapping[str, Block], key: str, problems: Problems) -> int:
         problems.error("not-a-count", f"{key} must be a whole number of at least 1.", blocks[key].document.place(key))
         return 1
     return value
+
+
+def _choice(blocks: Mapping[str, Block], key: str, choices: Sequence[str], problems: Problems) -> str | None:
+    value = _value(blocks, key)
+    if value is None or value in choices:
+        return None if value is None else str(value)
+    known = " or ".join(choices)
+    place = blocks[key].document.place(key)
+    problems.error("unknown-value", f"{key} is {known}, found {value!r}.", place, suggest(str(value), choices))
+    return None
 
 
 def _metric_rules(block: Block | None, problems: Problems) -> dict[str, MetricRule]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from genaiops.evaluators import Evaluation
 from genaiops.experiments._assemble import Finished
+from genaiops.experiments._evaluate import EvaluatorDigests
 from genaiops.experiments._git import git_facts
 from genaiops.experiments._prepare import Prepared
 from genaiops.experiments._request import ExperimentRequest
@@ -38,6 +39,7 @@ def first_form(prepared: Prepared, settings: Settings) -> dict[str, Any]:
         "request": prepared.request.to_json(),
         "plan": {**prepared.plan.to_json(), "estimate": prepared.estimate.to_json()},
         "gate": spec.gate,
+        "alert_policy": public_alert(spec.alert),
         "findings": [finding.to_json() for finding in prepared.findings],
         "runs": [],
         "evaluations": [],
@@ -59,6 +61,11 @@ def first_form(prepared: Prepared, settings: Settings) -> dict[str, Any]:
     }
 
 
+def public_alert(block: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The block `alert` without the addresses that a message goes to: whoever holds one may post there."""
+    return None if block is None else {key: value for key, value in block.items() if key not in ("webhook", "token")}
+
+
 def status_of(finished: Sequence[Finished], evaluations: Sequence[Evaluation], request: ExperimentRequest) -> str:
     """`completed`, or `failed`: more failed rows than are allowed, an evaluator that failed, or nothing at all."""
     for item in finished:
@@ -69,14 +76,15 @@ def status_of(finished: Sequence[Finished], evaluations: Sequence[Evaluation], r
     return "failed" if any(e.status == "failed" for e in evaluations) or not finished else "completed"
 
 
-def evaluation_form(evaluation: Evaluation, digest: str | None) -> dict[str, Any]:
-    """The entry of `evaluations`; `digest` tells two states of the evaluator apart."""
+def evaluation_form(evaluation: Evaluation, digests: EvaluatorDigests | None) -> dict[str, Any]:
+    """The entry of `evaluations`; `digests` tell two states of the evaluator apart."""
     rows = {"total": len(evaluation.rows) + evaluation.unmatched, "completed": len(evaluation.rows) - evaluation.failed}
     return {
         "id": evaluation.id,
         "path": str(evaluation.path) if evaluation.path else None,
         "evaluator": evaluation.evaluator,
-        "evaluator_digest": digest,
+        "evaluator_digest": digests.whole if digests else None,
+        "code_digest": digests.code if digests else None,
         "run": evaluation.run,
         "dataset": evaluation.dataset,
         "rows": {**rows, "failed": evaluation.failed, "skipped": evaluation.unmatched},

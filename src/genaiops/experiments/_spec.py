@@ -156,6 +156,7 @@ class ExperimentSpec:
         file: The base file; `overlay` the file laid over it, when there is one.
         flow: Folder, file or `module:name` of the application.
         flow_text: As written.
+        logged: The outputs are those that production gave, taken from the data; the application is not run.
         connections: Declarations as written; only the room `connections` resolves them.
         environment_variables: What `environment/env.yaml` gives the flow, resolved.
         init: Parameters of a class flow or prompty, from `init.json` and the flow file, resolved.
@@ -175,6 +176,7 @@ class ExperimentSpec:
     name: str
     flow: Path | str
     flow_text: str
+    logged: bool = False
     datasets: tuple[DatasetSpec, ...] = ()
     evaluators: tuple[EvaluatorSpec, ...] = ()
     connections: tuple[Mapping[str, Any], ...] = ()
@@ -188,6 +190,7 @@ class ExperimentSpec:
     repeats: int = 1
     metrics: Mapping[str, MetricRule] = field(default_factory=dict)
     gate: Mapping[str, Any] | None = None
+    alert: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
     data_checks: Mapping[str, Any] | None = None
     confirm: Mapping[str, Any] | None = None

@@ -67,7 +67,7 @@ def run_tasks(
         stamp: Time and chance of the experiment, so that no two runs have one name.
         taken: Names of the experiment's other runs; those of these runs are added.
     """
-    repeats = request.repeats or spec.repeats
+    repeats = 1 if spec.logged else request.repeats or spec.repeats
     tasks: list[RunTask] = []
     taken = set() if taken is None else taken
     for repeat in range(repeats):

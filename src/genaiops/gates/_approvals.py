@@ -131,6 +131,25 @@ def record_verdict(folder: Path, verdict: Verdict) -> Path:
     return folder / "verdict.json"
 
 
+def record_alert(folder: Path, verdict: Verdict, delivery: Mapping[str, Any] | None = None) -> Path:
+    """Write `alert.json` and the alert in `experiment.json`, each as a whole or not at all.
+
+    Args:
+        folder: The experiment's folder.
+        verdict: The alert's verdict.
+        delivery: What became of the message; None when none was sent.
+
+    Returns:
+        The path of `alert.json`.
+    """
+    result = dict(load_evidence(folder).result)
+    sent = dict(delivery) if delivery is not None else None
+    result["alert"] = {"result": verdict.result, "reasons": list(verdict.reasons), "delivery": sent}
+    _replace(folder / "alert.json", {**verdict.to_json(), "delivery": sent})
+    _replace(folder / "experiment.json", result)
+    return folder / "alert.json"
+
+
 def _decide(
     folder: Path,
     decision: Literal["approved", "rejected"],

@@ -90,6 +90,7 @@ class Policy:
         max_latency_p95_s: Largest 95th percentile of a row's duration.
         level: Confidence level, a fraction.
         confirm: What the use case says about confirming a winner on held-out rows; None means that it need not be.
+        limits: Names of the limits beside metrics that somebody wrote down.
         file: Where the policy stands.
     """
 
@@ -103,4 +104,5 @@ class Policy:
     max_latency_p95_s: float | None = None
     level: float = 0.95
     confirm: Any = None
+    limits: tuple[str, ...] = field(default=(), compare=False)
     file: Path | None = field(default=None, compare=False)

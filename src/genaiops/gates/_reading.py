@@ -16,7 +16,7 @@ LineOf = Callable[..., int | None]
 
 _CRITERION: Final = re.compile(r"^\s*(?P<sign>>=|<=)\s*(?P<number>-?\d+(?:\.\d+)?%?)\s*$")
 _ALIASES: Final = {"margin": "max_drop", "max_p95_s": "max_latency_p95_s", "max_failed": "max_failed_rows"}
-_POLICY_KEYS: Final = tuple(f.name for f in fields(Policy) if f.name != "file")
+_POLICY_KEYS: Final = tuple(f.name for f in fields(Policy) if f.name not in ("file", "limits"))
 _METRIC_KEYS: Final = tuple(f.name for f in fields(MetricPolicy) if f.name != "metric")
 _SEGMENT_KEYS: Final = tuple(f.name for f in fields(SegmentPolicy))
 _DEFAULTS: Final = ("judge", "on_cannot_tell", "min_rows", "segments")
@@ -39,33 +39,43 @@ def read_policy(block: Mapping[str, Any], *, file: Path | None = None, line_of: 
         >>> policy.metrics[0].min, policy.metrics[0].max_drop
         (0.8, 0.02)
     """
-    return _Reader(file, line_of).policy(block)
+    reader = PolicyReader(file, line_of)
+    policy = reader.policy(block, (*_POLICY_KEYS, *_DEFAULTS))
+    if not policy.metrics and not policy.limits:
+        raise reader.error("The gate demands nothing, so nothing could fail.", (), 'Name a metric: "metrics: …".')
+    return policy
 
 
-class _Reader:
-    """Knows where it reads, so that each complaint has a place."""
+class PolicyReader:
+    """Knows where it reads, so that each complaint has a place.
 
-    def __init__(self, file: Path | None, line_of: LineOf | None) -> None:
+    Args:
+        file: The file that the block stands in.
+        line_of: From the keys inside the block to a line of the file.
+        block: What the block is called.
+    """
+
+    def __init__(self, file: Path | None, line_of: LineOf | None, *, block: str = "gate") -> None:
         self.file = file
         self.line_of = line_of or (lambda *_: None)
+        self.block = block
 
-    def policy(self, block: Mapping[str, Any]) -> Policy:
-        written = self.known(block, (*_POLICY_KEYS, *_DEFAULTS), ())
+    def policy(self, block: Mapping[str, Any], keys: Sequence[str]) -> Policy:
+        written = self.known(block, keys, ())
         shared: dict[str, Any] = {key: written.pop(key) for key in _DEFAULTS if key in written}
-        metrics = self.metrics(written.pop("metrics", {}), shared)
-        limits = {key: value for key, value in written.items() if value is not None}
+        metrics = self.metrics(written.pop("metrics", None) or {}, shared)
+        limits = {key: value for key, value in written.items() if value is not None and key in _POLICY_KEYS}
         for key in ("max_failed_rows", "max_unscored_rows", "level"):
             if key in limits:
                 limits[key] = self.share(limits[key], (key,))
         for key in ("max_cost_usd", "max_cost_per_row_usd", "max_latency_p95_s"):
             if key in limits:
                 limits[key] = self.amount(limits[key], (key,))
-        if not metrics and not limits.keys() - {"baseline", "candidate", "level", "confirm"}:
-            raise self.error("The gate demands nothing, so nothing could fail.", (), 'Name a metric: "metrics: …".')
+        named = tuple(sorted(limits.keys() - {"baseline", "candidate", "level", "confirm"}))
         for key in ("baseline", "candidate"):
             if key in limits:
                 limits[key] = str(limits[key])
-        return Policy(metrics=metrics, file=self.file, **limits)
+        return Policy(metrics=metrics, file=self.file, limits=named, **limits)
 
     def metrics(self, block: Any, shared: Mapping[str, Any]) -> tuple[MetricPolicy, ...]:
         if not isinstance(block, Mapping):
@@ -150,11 +160,23 @@ class _Reader:
             name = _ALIASES.get(str(key), str(key))
             if name not in keys:
                 hint = suggest(str(key), [*keys, *(alias for alias, real in _ALIASES.items() if real in keys)])
-                raise self.error(f"Unknown key {str(key)!r} in {'.'.join(('gate', *where))}.", (*where, str(key)), hint)
+                raise self.error(
+                    f"Unknown key {str(key)!r} in {'.'.join((self.block, *where))}.", (*where, str(key)), hint
+                )
             if name in written:
                 raise self.error(f"{name!r} is given twice: {str(key)!r} means the same.", (*where, str(key)))
             written[name] = value
         return written
+
+    def mapping(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self.error(f"{self.block!r} is a mapping; found {_kind(value)}.", ())
+        return value
+
+    def text(self, value: Any, where: Sequence[str]) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise self.error(f"{where[-1]!r} is a text; found {value!r}.", where)
+        return value
 
     def number(self, value: Any, where: Sequence[str]) -> float:
         text = value.strip() if isinstance(value, str) else value

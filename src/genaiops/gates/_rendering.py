@@ -13,7 +13,17 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe
 
 def verdict_text(verdict: Verdict) -> str:
     """Plain lines for a terminal: the result, what failed, what held, what could not be judged."""
-    lines = [f"Gate: {verdict.result}"]
+    return _text(f"Gate: {verdict.result}", verdict)
+
+
+def alert_text(verdict: Verdict) -> str:
+    """The same for an alert."""
+    words = {"failed": "quality fell below the accepted level", "passed": "none, quality holds"}
+    return _text(f"Alert: {words.get(verdict.result, verdict.result)}", verdict)
+
+
+def _text(title: str, verdict: Verdict) -> str:
+    lines = [title]
     if verdict.candidate:
         against = f", against {verdict.baseline}" if verdict.baseline else ""
         lines.append(_plain(f"Judged: {verdict.candidate}{against}"))
