@@ -167,3 +167,56 @@ def test_the_cache_can_be_cleared_when_nobody_can_be_asked(project: Path, capsys
     assert main(["cache", "clear"]) == 2
     assert main(["cache", "clear", "--yes"]) == 0
     assert not kept.exists()
+
+
+USE_CASE = """\
+name: quiz
+flow: f
+datasets:
+- {name: d, source: d.jsonl, mappings: {q: "${data.q}"}}
+gate:
+  metrics:
+    accuracy: {min: 0.8}
+  max_faild: 0.1
+"""
+
+
+def test_a_gate_that_cannot_judge_is_a_mistake_of_the_use_case(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+    Path("d.jsonl").write_text('{"q": "1+1"}\n', encoding="utf-8")
+    Path("experiment.yaml").write_text(USE_CASE, encoding="utf-8")
+
+    assert main(["check", "."]) == 2
+
+    said = capsys.readouterr().out
+    assert "experiment.yaml:8: error: Unknown key 'max_faild' in gate." in said
+    assert "Did you mean 'max_failed'?" in said
+
+
+@pytest.mark.parametrize(
+    "command", [["check", "quizz"], ["run", "quizz"], ["flow", "register", "quizz"], ["build", "quizz"]]
+)
+def test_a_misspelt_use_case_is_told_the_nearest(
+    project: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "quiz").mkdir()
+    (project / "quiz" / "experiment.yaml").write_text(USE_CASE, encoding="utf-8")
+
+    assert main(command) == 2
+
+    assert "Did you mean 'quiz'?" in "".join(capsys.readouterr())
+
+
+def test_an_environment_with_changed_letters_is_told_the_nearest_overlay(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+    Path("d.jsonl").write_text('{"q": "1+1"}\n', encoding="utf-8")
+    Path("experiment.yaml").write_text(USE_CASE.partition("gate:")[0], encoding="utf-8")
+    Path("experiment.dev.yaml").write_text("name: quiz\nflow: f\n", encoding="utf-8")
+
+    assert main(["check", ".", "--env", "dve"]) == 0
+
+    assert "Did you mean 'dev'?" in capsys.readouterr().out

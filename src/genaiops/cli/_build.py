@@ -9,6 +9,7 @@ import click
 
 from genaiops.cli._build_spec import BuildWords, build_spec
 from genaiops.cli._output import echo_json, note
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", metavar="USE_CASE|FLOW", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", metavar="USE_CASE|FLOW", type=ExistingPath())
 @click.option(
     "--output", default=Path("image"), show_default=True, type=click.Path(path_type=Path, file_okay=False),
     help="The folder of the OCI image layout.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from genaiops.cli._surroundings import USE_CASE_FILES, flow_home, nearby_folders
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
+    from genaiops.errors import GenaiopsError
     from genaiops.flows import Finding, KnownConnections, MissingField
     from genaiops.settings import Settings
 
@@ -147,22 +147,13 @@ def check_data(flow: str, data: Path, mapping: dict[str, str]) -> list[Finding]:
     """Findings of a mapping against the columns of a dataset and the inputs of a flow that loads."""
     from genaiops.datasets import columns
     from genaiops.errors import GenaiopsError
-    from genaiops.flows import Finding, check_mapping, load_flow
+    from genaiops.flows import check_mapping, load_flow
 
     try:
         inputs = load_flow(flow).inputs
         names = columns(data).names
     except GenaiopsError as error:
-        return [
-            Finding(
-                severity="error",
-                code=error.kind,
-                message=error.message,
-                file=error.file,
-                line=error.line,
-                hint=error.hint,
-            )
-        ]
+        return [_finding(error)]
     return check_mapping(mapping, inputs, file=data, columns=names)
 
 
@@ -209,15 +200,28 @@ def _use_cases(path: Path, file: str | None) -> Iterator[Path]:
 def _check_use_case(
     folder: Path, settings: Settings, *, env: str | None, file: str | None
 ) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Findings of a use case and its values, from the room that reads use cases."""
-    experiments = import_module("genaiops.experiments")
-    check_use_case = getattr(experiments, "check_use_case", None)
-    if check_use_case is not None:
-        found = check_use_case(folder, settings, env=env, file=file)
-        return list(found.findings), [setting.to_json() for setting in found.settings]
-    examined = experiments.examine_experiment(folder, settings, env=env, file=file)
-    values = examined.spec.settings if examined.spec is not None else ()
-    return list(examined.findings), [setting.to_json() for setting in values]
+    """Findings of a use case and its gate, and its values."""
+    from genaiops.cli._judging import policy_of
+    from genaiops.errors import GenaiopsError
+    from genaiops.experiments import check_use_case
+
+    found = check_use_case(folder, settings, env=env, file=file)
+    findings = list(found.findings)
+    try:
+        if found.spec is not None:
+            policy_of(found.spec)
+    except GenaiopsError as error:
+        findings.append(_finding(error))
+    return findings, [setting.to_json() for setting in found.settings]
+
+
+def _finding(error: GenaiopsError) -> Finding:
+    """What was raised, as a finding."""
+    from genaiops.flows import Finding
+
+    return Finding(
+        severity="error", code=error.kind, message=error.message, file=error.file, line=error.line, hint=error.hint
+    )
 
 
 def _connection_values(flow: str | Path, settings: Settings) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import echo_json, seconds, table
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders, open_store
 
@@ -21,7 +22,7 @@ WRONG_INPUT = 2
 _WHERE = click.option(
     "--path",
     default=".",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=ExistingPath(file_okay=False),
     help="The flow or use case whose connections are meant.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -10,6 +10,7 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import echo_json, note, table
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders
 from genaiops.errors import DataError, InputError
@@ -119,7 +120,7 @@ def list_(name: str | None, as_json: bool) -> None:
 
 
 @dataset.command()
-@click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
+@click.argument("path", default=".", type=ExistingPath())
 @click.option("--env", help="Environment of a use case.")
 @click.option("--label", "labels", multiple=True, help="Column with what is expected; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -165,7 +166,7 @@ def _held_out(spec: ExperimentSpec) -> dict[str, Path]:
 
 
 @dataset.command("from-logs")
-@click.argument("logs", type=click.Path(path_type=Path, exists=True))
+@click.argument("logs", type=ExistingPath())
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--sample", type=click.IntRange(min=1), help="At most so many rows, drawn at random.")
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -15,6 +15,7 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import echo_json, note
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def endpoint() -> None:
 @click.option("--local", "source", metavar="FLOW|PACKAGE", help="Serve this first, on a free port, and test that.")
 @click.option(
     "--use-case",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=ExistingPath(file_okay=False),
     help="Folder with sample-request.json and, if there is one, endpoint-test.json (assertions).",
 )
 @click.option("--sample", type=click.Path(path_type=Path), help="The request to send.  [default: sample-request.json]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genaiops.cli._output import echo_json
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import USE_CASE_FILES, flow_home, nearby_folders
 from genaiops.errors import InputError
@@ -19,7 +20,7 @@ _HASH_SHOWN = 12
 
 
 @click.command()
-@click.argument("source", metavar="FLOW|USE_CASE", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", metavar="FLOW|USE_CASE", type=ExistingPath())
 @click.option("--name", help="What it is called; by default the folder's name, for a use case NAME_ENV.")
 @click.option("--env", help="Environment of a use case.")
 @click.option("--alias", help="Let this word, such as champion, name the version.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genaiops.cli._output import echo_json
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("experiment", default="latest")
 @click.option("--baseline", help="What to compare with: an experiment's id, champion, or a git reference.")
-@click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A file with a gate block to judge by.")
+@click.option("--policy", type=ExistingPath(), help="A file with a gate block to judge by.")
 @click.option("--force", is_flag=True, help="Compare although data or evaluators differ.")
 @click.option("--promote", is_flag=True, help="When it passes, make it the champion that later ones are held against.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the checks as JUnit XML.")

@@ -10,6 +10,7 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import assignments, echo_json, note
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._pf_words import (
     ManyWords,
     common_options,
@@ -124,7 +125,7 @@ def _as_error(error: Mapping[str, Any]) -> GenaiopsError:
 
 
 @flow.command()
-@click.option("--source", required=True, type=click.Path(path_type=Path, exists=True), help="The flow.")
+@click.option("--source", required=True, type=ExistingPath(), help="The flow.")
 @common_options
 @click.pass_context
 def validate(context: click.Context, source: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import assignments, echo_json, one_line, table
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._pf_words import (
     ManyWords,
     common_options,
@@ -53,7 +54,7 @@ def run() -> None:
 @click.option("--init", multiple=True, metavar="K=V…|FILE", help="Constructor arguments of a class flow.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=V…", help="Keys that win over the run file.")
 @click.option("--resume-from", "resume_from", help="Run what this run left, as a new run.")
-@click.option("--source", type=click.Path(path_type=Path, exists=True), help="The folder of a run of prompt flow.")
+@click.option("--source", type=ExistingPath(), help="The folder of a run of prompt flow.")
 @model_call_options
 @common_options
 @click.pass_context

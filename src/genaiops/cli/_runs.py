@@ -10,6 +10,7 @@ import click
 from genaiops.cli._app import Group
 from genaiops.cli._flow_outcome import error_lines
 from genaiops.cli._output import echo_json, money, note, one_line, say, seconds, table
+from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.errors import DataError, GenaiopsError
 
@@ -267,7 +268,7 @@ def _flat_row(record: RunRecord, outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 @runs.command("import")
-@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", type=ExistingPath())
 @click.option("--name", help="Another name for an imported run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(source: Path, name: str | None, as_json: bool) -> None:

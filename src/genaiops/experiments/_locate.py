@@ -29,7 +29,7 @@ def locate(use_case: Path, file: str | None) -> tuple[Path, Path]:
         raise SettingsError(
             f"There is no use case {str(use_case)!r}.",
             file=use_case,
-            hint="Name the folder that holds experiment.yaml.",
+            hint=_nearest_use_case(use_case) or "Name the folder that holds experiment.yaml.",
         )
     folder = use_case.resolve()
     names = (file,) if file else (*DEFAULT_NAMES, LEGACY_NAME)
@@ -42,6 +42,14 @@ def locate(use_case: Path, file: str | None) -> tuple[Path, Path]:
     raise SettingsError(f"There is no file {str(missing)!r}.", file=missing, hint=hint, kind="ExperimentNotFound")
 
 
+def _nearest_use_case(use_case: Path) -> str | None:
+    parent = use_case.absolute().parent
+    folders = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+    use_cases = [name for name in folders if any((parent / name / file).is_file() for file in DEFAULT_NAMES)]
+    near = get_close_matches(use_case.name, use_cases, n=1)
+    return f"Did you mean {str(use_case.with_name(near[0]))!r}?" if near else None
+
+
 def find_overlay(base: Path, env: str | None, problems: Problems) -> Path | None:
     """`experiment.<env>.yaml` beside the base file, in either spelling; a near miss is a warning."""
     if not env:
@@ -50,7 +58,9 @@ def find_overlay(base: Path, env: str | None, problems: Problems) -> Path | None
         path = base.with_name(f"{base.stem}.{env}{suffix}")
         if path.is_file():
             return path
-    near = get_close_matches(env, overlay_environments(base), n=1, cutoff=0.7)
+    known = overlay_environments(base)
+    # Letters that changed places are the commonest slip, and in short names no near match.
+    near = [name for name in known if sorted(name) == sorted(env)] or get_close_matches(env, known, n=1, cutoff=0.7)
     if near:
         problems.warning(
             "unknown-environment",
