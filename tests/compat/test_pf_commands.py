@@ -191,3 +191,31 @@ def test_a_folder_of_prompt_flow_becomes_a_run(project: Path) -> None:
 
 def test_versions_are_told(project: Path) -> None:
     assert Done(project, "--version").json()["promptflow"] == "1.18.5"
+    assert Done(project, "-v").json()["promptflow"] == "1.18.5"
+
+
+def test_the_beginning_of_an_option_is_enough_and_it_may_be_followed_by_nothing(project: Path) -> None:
+    done = Done(project, "flow", "test", "--flow", "flow", "--env", "--inp", "n=4")
+
+    assert (done.code, done.json()) == (0, {"half": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("service", "start"), "nothing runs in the background"),
+        (("trace", "delete", "--collection", "x"), "traces.jsonl"),
+        (("run", "export", "--name", "x"), "pf run show"),
+        (("flow", "export", "--source", "."), "pf flow build --format docker"),
+    ],
+)
+def test_commands_without_a_counterpart_say_what_to_use(project: Path, words: tuple[str, ...], told: str) -> None:
+    done = Done(project, *words)
+
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_a_run_that_is_not_there_is_wrong_input_for_every_command(project: Path) -> None:
+    for words in (("update", "--set", "display_name=x"), ("show",), ("archive",)):
+        assert Done(project, "run", words[0], "--name", "nope", *words[1:]).code == 2

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from genaiops.cli._app import Group
 from genaiops.cli._output import assignments, echo_json
-from genaiops.cli._pf_words import common_options
+from genaiops.cli._pf_words import PfGroup, common_options
 
 
 def _echo_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -22,9 +22,19 @@ def _echo_version(context: click.Context, parameter: click.Parameter, value: boo
     context.exit()
 
 
-@click.group(cls=Group)
+class _Pf(PfGroup):
+    gone: ClassVar = {
+        "service": "nothing runs in the background.",
+        "trace": "the spans of a run stand in its traces.jsonl, and `genaiops pf run delete` takes them away with it.",
+        "upgrade": "upgrade with pip install --upgrade genaiops.",
+        "tool": "packages of tools are found by their entry points; see `genaiops audit` for those that a flow needs.",
+        "experiment": "genaiops run runs a use case's experiment.",
+    }
+
+
+@click.group(cls=_Pf)
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_echo_version,
+    "-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_echo_version,
     help="Print versions: ours, and that of prompt flow whose interface is served.",
 )  # fmt: skip
 def pf() -> None:

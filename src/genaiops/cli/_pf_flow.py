@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from genaiops.cli._app import Group
 from genaiops.cli._output import assignments, echo_json, note
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._pf_words import (
     ManyWords,
+    PfGroup,
     common_options,
     echo_value,
     ignored_option,
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from genaiops.errors import GenaiopsError
 
 
-@click.group(cls=Group)
+class _Flow(PfGroup):
+    gone: ClassVar = {"export": "`pf flow build --format docker` makes the image."}
+
+
+@click.group(cls=_Flow)
 def flow() -> None:
     """Work with one flow.
 

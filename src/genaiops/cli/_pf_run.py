@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from genaiops.cli._app import Group
 from genaiops.cli._output import assignments, echo_json, one_line, table
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._pf_words import (
     ManyWords,
+    PfGroup,
     common_options,
     confirmed,
     model_call_options,
@@ -30,7 +30,11 @@ _NAME = click.option("-n", "--name", required=True, help="Name of the run.")
 _MOST_ROWS = 100
 
 
-@click.group(cls=Group)
+class _Run(PfGroup):
+    gone: ClassVar = {"export": "the run's folder holds all of it; see `output` of `pf run show`."}
+
+
+@click.group(cls=_Run)
 def run() -> None:
     """Start, show, label and delete runs.
 
@@ -289,6 +293,7 @@ def update(name: str, changes: tuple[str, ...]) -> None:
     known = {key: given.pop(key, None) for key in ("display_name", "description", "tags")}
     if given:
         raise click.UsageError(f"A run has no {', '.join(given)} to set; display_name, description and tags it has.")
+    _record(name)
     changed = PFClient().runs.update(name, **{key: value for key, value in known.items() if value is not None})
     assert changed.record is not None
     echo_json(run_dict(changed.record))

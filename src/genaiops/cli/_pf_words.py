@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from genaiops.cli._app import Group
 from genaiops.cli._output import assignments
 
 if TYPE_CHECKING:
@@ -17,8 +18,26 @@ if TYPE_CHECKING:
 _Wrapped = TypeVar("_Wrapped", bound=Callable[..., Any])
 
 
+class PfGroup(Group):
+    """A group that knows which of prompt flow's commands have no counterpart, and why."""
+
+    gone: ClassVar[Mapping[str, str]] = {}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what to use instead of a command that is gone."""
+        if args[0] in self.gone:
+            raise click.UsageError(f"{ctx.command_path} {args[0]} is not needed here: {self.gone[args[0]]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
 class ManyWords(click.Command):
-    """A command whose options of several words take all that follow: `--inputs a=1 b=2`."""
+    """A command whose options of several words take all that follow: `--inputs a=1 b=2`.
+
+    As in prompt flow, the beginning of an option's name is enough (`--env` for `--environment-variables`), and an
+    option of several words may be followed by none.
+    """
 
     many: Sequence[str] = (
         "--inputs",
@@ -34,7 +53,7 @@ class ManyWords(click.Command):
         """Repeat the option before each of its words."""
         words: list[str] = []
         option: str | None = None
-        for word in args:
+        for word in map(self._full_name, args):
             if word.startswith("-") and not word.lstrip("-")[:1].isdigit():
                 option = word if word in self.many else None
                 if option is None:
@@ -44,6 +63,14 @@ class ManyWords(click.Command):
             else:
                 words.append(word)
         return super().parse_args(ctx, words)
+
+    def _full_name(self, word: str) -> str:
+        """An option by its whole name, when only one begins like this."""
+        name, equals, value = word.partition("=")
+        known = [option for parameter in self.params for option in parameter.opts if option.startswith("--")]
+        meant = [option for option in known if option.startswith(name)]
+        is_short = name.startswith("--") and len(name) > len("--") and name not in known
+        return f"{meant[0]}{equals}{value}" if is_short and len(meant) == 1 else word
 
 
 def common_options(command: _Wrapped) -> _Wrapped:

@@ -87,7 +87,8 @@ def _neighbours(path: Path) -> str | None:
     parent = path.parent
     if not parent.is_dir():
         return f"There is no folder {str(parent)!r} either."
-    return suggest(path.name, [p.name for p in parent.iterdir() if p.is_dir() or p.suffix in _SUFFIXES])
+    names = [p.name for p in parent.iterdir() if p.is_dir() or p.suffix in _SUFFIXES]
+    return suggest(path.name, [name for name in names if not name.startswith(".")])
 
 
 def flow_name(text: str) -> str:
