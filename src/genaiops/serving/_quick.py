@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 if sys.platform == "linux":
     import resource
@@ -42,29 +42,45 @@ class QuickRows:
         """Run the next row on the loop."""
         return self._quick_rows >= self._wanted and self._trials_left > 0
 
-    def run(self, work: Callable[[], _Result]) -> _Result:
-        """Run a row on this thread and learn from it."""
-        before, started = _own_work(), perf_counter()
-        result = work()
-        duration_s = perf_counter() - started
-        # On a busy machine others take the processor in the middle of a row: that is no fault of the row.
-        if duration_s > TOO_LONG_S and before is not None:
-            after = _own_work()
-            if after is not None and after[1] == before[1]:
-                duration_s = after[0] - before[0]
-        self.saw(duration_s)
-        return result
+    @property
+    def on_trial(self) -> bool:
+        """Rows that run on threads are still measured."""
+        return self._trials_left > 0
 
-    def saw(self, duration_s: float) -> None:
+    def saw(self, own_s: float) -> None:
         """Learn from a row."""
         if self._quick_rows >= self._wanted:
-            if duration_s > TOO_LONG_S:
+            if own_s > TOO_LONG_S:
                 # The next trial is twice as long.
                 self._quick_rows, self._wanted, self._trials_left = 0, 2 * self._wanted, self._trials_left - 1
-        elif duration_s < QUICK_S:
+        elif own_s < QUICK_S:
             self._quick_rows += 1
         else:
             self._quick_rows = max(0, self._quick_rows - 2)
+
+
+class Timed(NamedTuple, Generic[_Result]):
+    """What a row gave, how long it took on the clock, and how long it kept its thread busy or waiting."""
+
+    result: _Result
+    clock_s: float
+    own_s: float
+
+
+def measured(work: Callable[[], _Result]) -> Timed[_Result]:
+    """Run a row and measure it.
+
+    On a busy machine others take the processor in the middle of a row: that is no fault of the row. So a row that never
+    waited by its own will took the processor time it used, however long that was on the clock.
+    """
+    before, started = _own_work(), perf_counter()
+    result = work()
+    clock_s = own_s = perf_counter() - started
+    if clock_s > QUICK_S and before is not None:
+        after = _own_work()
+        if after is not None and after[1] == before[1]:
+            own_s = after[0] - before[0]
+    return Timed(result, clock_s, own_s)
 
 
 def _own_work() -> tuple[float, int] | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from genaiops.flows import InputDef
 from genaiops.serving._errors import RequestRefused
 from genaiops.serving._presence import ClientGone
 
-Scope = Mapping[str, Any]
+Scope = MutableMapping[str, Any]
+_HEADERS = "genaiops.headers"
 
 # Python's own limit is a thousand calls; what comes in must go through a flow and come out again below it.
 MAX_DEPTH = 128
@@ -20,11 +21,13 @@ _MAX_DISCARDED_BYTES, _DISCARD_S = 64 * 1024 * 1024, 5.0
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first header called `name` (lower case), or an empty text."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return ""
+    """The header called `name` (lower case), or an empty text."""
+    headers = scope.get(_HEADERS)
+    if headers is None:
+        # Several are asked for: a look-up each instead of a walk each.
+        headers = scope[_HEADERS] = dict(scope["headers"])
+    value = headers.get(name)
+    return str(value.decode("latin-1")) if value is not None else ""
 
 
 async def read_body(scope: Scope, receive: Any, *, max_bytes: int, timeout_s: float) -> bytes:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 JSON_TYPE = b"application/json"
+# `json.dumps` would make one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def encode(data: Any) -> bytes:
     """JSON as bytes; not-a-number has no JSON and becomes null."""
     try:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _ENCODER.encode(data)
     except ValueError:
-        text = json.dumps(_without_nan(data), ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(_without_nan(data))
     return text.encode("utf-8", errors="replace")
 
 
