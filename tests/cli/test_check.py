@@ -131,6 +131,20 @@ def test_connection_check_exits_2_when_something_is_missing(
     assert "'aoai'" in capsys.readouterr().err
 
 
+def test_a_connection_file_that_cannot_be_read_does_not_hide_the_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch)
+    (project / "bad.yaml").write_text("name: bad\ntype: azure_open_a\napi_key: x\n", encoding="utf-8")
+
+    assert main(["connection", "check"]) == 2
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["aoai (azure_open_ai)", "bad"]
+    assert main(["connection", "list"]) == 0
+    told = capsys.readouterr()
+    assert "Did you mean 'azure_open_ai'?" in told.err
+    assert max(map(len, told.out.splitlines())) < 120
+
+
 def test_connection_check_live_calls_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "sim.yaml").write_text("name: sim\ntype: simulated\nreply: Yes.\n", encoding="utf-8")
 

@@ -11,8 +11,9 @@ import pytest
 
 from genaiops.connections import ConnectionStore, Models
 from genaiops.errors import FlowDefinitionError
-from genaiops.flows import Outcome, Services, load_flow, open_plan
+from genaiops.flows import NodeOutcome, Outcome, Services, load_flow, open_plan
 from genaiops.kept import KeptResults
+from genaiops.testing import ModelServer
 
 Write = Callable[..., Path]
 
@@ -347,3 +348,30 @@ def test_a_prompty_without_an_input_fails_its_row(write_flow: Write) -> None:
 
     assert outcome.error is not None
     assert outcome.error["kind"] == "InputNotFound"
+
+
+def test_what_a_recording_said_is_marked_and_never_taken_for_a_live_reply(write_flow: Write, tmp_path: Path) -> None:
+    folder, file = write_flow(FILES), tmp_path / "replies.jsonl"
+
+    async def ask(url: str, **options: Any) -> NodeOutcome:
+        connections = ConnectionStore.of({"chat": {"type": "open_ai", "api_key": "none", "base_url": f"{url}/v1"}})
+        async with Models(**options) as models:
+            with KeptResults(tmp_path / "kept") as kept:
+                services = Services(connections=connections, models=models, kept=kept)
+                outcome = await (await open_plan(load_flow(folder), services)).run({"question": "x"}, row=0)
+        return outcome.nodes["ask"]
+
+    async def main() -> list[NodeOutcome]:
+        replay: dict[str, Any] = {"mode": "replay", "recording": file}
+        async with ModelServer() as server:
+            await ask(server.url, mode="record", recording=file, today=lambda: "2026-01-05")
+            nodes = [await ask(server.url, **replay), await ask(server.url, **replay), await ask(server.url)]
+            file.write_text(file.read_text(encoding="utf-8").replace("2026-01-05", "2026-01-06"), encoding="utf-8")
+            return [*nodes, await ask(server.url, **replay)]
+
+    first, again, live, other = asyncio.run(main())
+
+    assert [(node.recorded, node.kept) for node in (first, again)] == [("2026-01-05", False), ("2026-01-05", True)]
+    assert (live.recorded, live.kept) == (None, True)  # kept from the live call that was recorded
+    assert (other.recorded, other.kept) == ("2026-01-06", False)
+    assert first.to_json()["recorded"] == "2026-01-05"

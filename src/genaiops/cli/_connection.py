@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genaiops.cli._app import Group
-from genaiops.cli._output import echo_json, seconds, table
+from genaiops.cli._output import echo_json, say, seconds, table
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders, open_store
@@ -76,8 +76,11 @@ def list_connections(path: Path, as_json: bool) -> None:
             (item["name"], item["type"], m["field"], "is missing", " or ".join(m["variables"])) for m in item["missing"]
         ]
         if item.get("problem"):
-            rows.append((item["name"], item["type"] or "", "", item["problem"], ""))
+            rows.append((item["name"], item["type"] or "", "", "cannot be read", "see below"))
     table(("connection", "type", "field", "value", "from"), rows)
+    for item in described:
+        if item.get("problem"):
+            say("warning", item["problem"], color="yellow")
 
 
 @connection.command("check")
@@ -129,7 +132,14 @@ def _describe(store: ConnectionStore, name: str) -> dict[str, Any]:
 
 def _judge(store: ConnectionStore, name: str) -> dict[str, Any]:
     """What is wrong with a connection. An unknown one raises: there is nothing to judge."""
-    described = store.describe(name)
+    from genaiops.errors import GenaiopsError
+
+    try:
+        described = store.describe(name)
+    except GenaiopsError as error:
+        if name not in store.names():
+            raise
+        return {"name": name, "type": "", "problems": [str(error)]}
     return {"name": name, "type": described["type"], "problems": store.check(name)}
 
 
@@ -163,4 +173,5 @@ def _echo_results(results: list[dict[str, Any]]) -> None:
         answered = result.get("live")
         if answered:
             state = f"answered in {seconds(answered['duration_s'])} ({answered['model']})"
-        click.echo(f"{result['name']} ({result['type']}): {state}")
+        kind = f" ({result['type']})" if result["type"] else ""
+        click.echo(f"{result['name']}{kind}: {state}")

@@ -232,6 +232,8 @@ def _sum_line(record: RunRecord) -> str:
         facts.append(money(record.cost_usd))
     if record.simulated:
         facts.append("SIMULATED model replies")
+    if record.recorded:
+        facts.append("recorded replies")
     if record.stopped:
         facts.append(str(record.stopped.get("message") or record.stopped.get("reason")))
     return ", ".join(facts)

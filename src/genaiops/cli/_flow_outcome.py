@@ -51,7 +51,7 @@ def _node_json(node: Mapping[str, Any]) -> dict[str, Any]:
         "kept": bool(node.get("kept")),
         "tokens": {"input": tokens.get("input", 0), "output": tokens.get("output", 0)},
     }
-    more = ("model", "cost_usd", "retries", "simulated", "error")
+    more = ("model", "cost_usd", "retries", "simulated", "recorded", "error")
     return form | {key: node[key] for key in more if node.get(key) is not None}
 
 
@@ -94,7 +94,8 @@ def _node_lines(name: str, node: Mapping[str, Any]) -> Iterator[str]:
     if node.get("cost_usd") is not None:
         facts.append(money(node["cost_usd"]))
     if node.get("model"):
-        facts.append(f"{node['model']}{' (SIMULATED)' if node.get('simulated') else ''}")
+        recorded = f" (recorded {node['recorded']})" if node.get("recorded") is not None else ""
+        facts.append(f"{node['model']}{' (SIMULATED)' if node.get('simulated') else recorded}")
     if node.get("retries"):
         facts.append(f"{node['retries']} retries")
     if node.get("kept"):

@@ -264,6 +264,11 @@ class Models:
     ) -> None:
         await self.aclose()
 
+    @property
+    def recorded_in(self) -> str | None:
+        """Which recording answers, by its content; None when a model does."""
+        return self._recording.digest if self._recording is not None and self.mode == "replay" else None
+
     # Inside
 
     async def _answer(self, asked: Asked, repeat: int | None) -> ModelReply:

@@ -76,6 +76,8 @@ class Recording:
         self._requests: dict[str, dict[str, Any]] = {}
         self._given: Counter[str] = Counter()
         self._misses = 0
+        self.digest = ""
+        """Of the file when it was read."""
         self._load()
 
     def __len__(self) -> int:
@@ -147,12 +149,13 @@ class Recording:
     def _load(self) -> None:
         if not self._path.is_file():
             return
-        # Not splitlines(): it also ends lines at characters that JSON allows inside texts.
-        for number, line in enumerate(self._path.read_text(encoding="utf-8").split("\n"), start=1):
+        content = self._path.read_bytes()
+        self.digest = hashlib.sha256(content).hexdigest()
+        for number, line in enumerate(content.split(b"\n"), start=1):
             if not line.strip():
                 continue
             try:
-                item = json.loads(line)
+                item = json.loads(line.decode("utf-8"))
                 asked, body = dict(item["request"]), item["reply"]
                 request = canonical_request(asked.pop("api"), asked)
                 key = request_key(request)

@@ -194,10 +194,12 @@ def _refusal(response: Any) -> WireError:
 def _connection_error(error: Exception, said: str) -> WireError:
     """No answer: what the transport says about why."""
     causes = [error, *_causes(error)]
-    why = f"{said or 'Connection error.'} ({type(causes[-1]).__name__}: {causes[-1]})"
+    last = f"({type(causes[-1]).__name__}: {causes[-1]})"
     names = {type(cause).__name__ for cause in causes}
     if names & {"ConnectError", "ClientConnectorError", "ClientConnectorDNSError"}:
-        return WireError("unreachable", why, name="APIConnectionError")
+        # The SDK and the transport would call this a timeout.
+        return WireError("unreachable", f"The address cannot be reached {last}.", name="APIConnectionError")
+    why = f"{said or 'Connection error.'} {last}"
     # The transport calls a connection that the server dropped a timeout too; aiohttp knows better.
     dropped = names & {"ServerDisconnectedError", "ClientOSError", "ReadError", "RemoteProtocolError"}
     if any("Timeout" in name for name in names) and not dropped:

@@ -74,7 +74,12 @@ class CountedModels:
         async def make() -> dict[str, Any]:
             reply = await self._fresh(connection, body, api, options)
             fresh.append(reply)
-            return {"body": reply.body, "model": reply.model, "simulated": reply.source == "simulated"}
+            return {
+                "body": reply.body,
+                "model": reply.model,
+                "simulated": reply.source == "simulated",
+                "recorded": reply.recorded,
+            }
 
         assert self._services.kept is not None
         stored, _ = await self._services.kept.share(key, make)
@@ -83,6 +88,7 @@ class CountedModels:
         self._outcome.kept = not self._fresh_calls
         self._outcome.model = stored["model"]
         self._outcome.simulated = bool(stored.get("simulated"))
+        self._outcome.recorded = stored.get("recorded")
         return KeptReply(stored["body"], stored["model"], TokenUsage())
 
     def _key(self, connection: Any, body: dict[str, Any], api: str) -> str:
@@ -90,6 +96,9 @@ class CountedModels:
         from genaiops.kept import content_key
 
         parts = {"kind": "model", "api": api, "model": model_identity(connection, body), "body": body}
+        # What a recording said is kept for the same recording alone, never taken for the reply of a live model.
+        if (recorded_in := self._models.recorded_in) is not None:
+            parts["recorded_in"] = recorded_in
         asked = content_key(parts)
         # Every repetition of a row is asked anew, even at temperature 0: it is there to show how much models waver.
         which = {"repeat": self._repeat} if self._repeat else {}
@@ -142,6 +151,7 @@ class CountedModels:
         self._outcome.model = reply.model
         self._outcome.retries += reply.retries
         self._outcome.simulated = reply.source == "simulated"
+        self._outcome.recorded = reply.recorded
         if not self._outcome.simulated:
             cost = price_usd(reply.model, provider_name(connection), reply.usage)
             if cost is not None:

@@ -61,6 +61,7 @@ class NodeOutcome:
     retries: int = 0
     cost_usd: float | None = None
     simulated: bool = False
+    recorded: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The published JSON form."""
@@ -82,6 +83,8 @@ class NodeOutcome:
             form["cost_usd"] = self.cost_usd
         if self.simulated:
             form["simulated"] = True
+        if self.recorded is not None:
+            form["recorded"] = self.recorded
         return form
 
 

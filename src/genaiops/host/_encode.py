@@ -34,6 +34,7 @@ def encode_outcome(outcome: Outcome, *, repeat: int, stuck: bool) -> tuple[bytes
         "tokens": [outcome.tokens.input, outcome.tokens.output, outcome.tokens.cached],
         "cost": form.get("cost_usd"),
         "simulated": any(node.simulated for node in nodes),
+        "recorded": any(node.recorded is not None for node in nodes),
     }
     if outcome.error is not None:
         error = outcome.error

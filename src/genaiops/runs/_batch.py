@@ -232,6 +232,7 @@ class Batch:
             failures=tally.failures(),
             stopped=_stop_form(self._brake.stop),
             simulated=tally.simulated,
+            recorded=tally.recorded,
             warnings=tuple(self._warnings),
             hosts={"started": self._around.pool.started, "rows_retried": queue.retried},
             models=models,

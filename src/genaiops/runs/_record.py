@@ -82,7 +82,8 @@ class RunRecord:
         aggregation: Outcomes of aggregation nodes, and their error.
         failures: Failed rows by kind, the most frequent first.
         stopped: Why the run ended before its last row: `reason`, `message`, the error that repeats.
-        simulated: Some reply came from a simulated or recorded model.
+        simulated: Some reply came from a simulated model.
+        recorded: Some reply came from a recording.
         spec: All that `resume_run` needs.
         hosts: Hosts started, rows retried after a host died.
         models: What the limiter saw: retries, limits over time.
@@ -111,6 +112,7 @@ class RunRecord:
     failures: tuple[FailureKind, ...] = ()
     stopped: Mapping[str, Any] | None = None
     simulated: bool = False
+    recorded: bool = False
     warnings: tuple[str, ...] = ()
     labels: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -169,6 +171,7 @@ class RunRecord:
             "failures": [item.to_json() for item in self.failures],
             "stopped": self.stopped,
             "simulated": self.simulated,
+            "recorded": self.recorded,
             "warnings": list(self.warnings),
             "error": self.aggregation_error,
         }

@@ -26,12 +26,14 @@ class Tally:
         self.tokens = {"input": 0, "output": 0, "cached": 0}
         self.cost_usd: float | None = None
         self.simulated = False
+        self.recorded = False
         self._failures: dict[tuple[str, str, str | None], list[Any]] = {}
 
     def add(self, header: Mapping[str, Any]) -> None:
         """Count a row by the header that came with its line."""
         self._spend(header["calls"], header["kept"], header["tokens"], header.get("cost"))
         self.simulated = self.simulated or bool(header.get("simulated"))
+        self.recorded = self.recorded or bool(header.get("recorded"))
         if header["ok"]:
             self.completed += 1
         else:
@@ -44,7 +46,9 @@ class Tally:
         tokens = form.get("tokens") or {}
         used = [int(tokens.get(key) or 0) for key in ("input", "output", "cached")]
         self._spend(form.get("model_calls") or 0, form.get("kept") or 0, used, form.get("cost_usd"))
-        self.simulated = self.simulated or any(node.get("simulated") for node in (form.get("nodes") or {}).values())
+        nodes = (form.get("nodes") or {}).values()
+        self.simulated = self.simulated or any(node.get("simulated") for node in nodes)
+        self.recorded = self.recorded or any(node.get("recorded") is not None for node in nodes)
         if form["status"] == "completed":
             self.completed += 1
         else:
