@@ -157,6 +157,8 @@ def _echo_run(record: RunRecord) -> None:
 def compare(baseline: str, candidate: str, dataset: str | None, variant: str | None, shown: int, as_json: bool) -> None:
     """Compare two experiments or runs on the rows that both have.
 
+    Scores are compared where an experiment has them, outputs always: also those of a run that prompt flow made.
+
     \b
     Example:
       genaiops runs compare web_dev_20260101_120000_abc123 latest
@@ -240,6 +242,8 @@ def _write_rows(records: list[RunRecord], target: Path, form: str) -> None:
     import csv
     import json
 
+    from genaiops.reports import safe_cell
+
     lines = [_flat_row(record, outcome) for record in records for outcome in record.outcomes()]
     target.parent.mkdir(parents=True, exist_ok=True)
     if form == "jsonl":
@@ -249,14 +253,8 @@ def _write_rows(records: list[RunRecord], target: Path, form: str) -> None:
     columns = list(dict.fromkeys(name for line in lines for name in line))
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in line.items()} for line in lines)
-
-
-def _cell(value: object) -> object:
-    import json
-
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else value
+        writer.writerow({name: safe_cell(name) for name in columns})
+        writer.writerows({key: safe_cell(value) for key, value in line.items()} for line in lines)
 
 
 def _flat_row(record: RunRecord, outcome: dict[str, Any]) -> dict[str, Any]:
@@ -323,12 +321,17 @@ def _records(found: ExperimentResult | RunRecord, settings: Settings) -> list[Ru
 
 
 def _side(name: str, settings: Settings, dataset: str | None, variant: str | None) -> Side:
-    from genaiops.experiments import default_side, find_experiment, list_experiments, side_of_run
+    from genaiops.experiments import Side, default_side, find_experiment, list_experiments, side_of_run
+    from genaiops.runs import find_run
 
     try:
         return default_side(find_experiment(name, settings), dataset=dataset, variant=variant)
     except DataError as error:
         side = side_of_run(name, list_experiments(settings))
-        if side is None:
+        if side is not None:
+            return side
+        try:
+            record = find_run(name, settings)
+        except GenaiopsError:
             raise error from None
-        return side
+        return Side(run={"id": record.id, "path": str(record.path)})

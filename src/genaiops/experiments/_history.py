@@ -50,17 +50,24 @@ class Side:
     """One side of a comparison: a run, and the experiment that scored it.
 
     Args:
-        run: The run's entry in `experiment.json`.
-        experiment: The experiment.
+        run: The run's entry in `experiment.json`; of a run that belongs to none, its `id` and `path`.
+        experiment: The experiment; without one there are outputs to compare and no scores.
     """
 
     run: Mapping[str, Any]
-    experiment: ExperimentResult
+    experiment: ExperimentResult | None = None
 
     @property
     def label(self) -> str:
         """What people call it."""
-        return f"{self.run['variant_label']} of {self.experiment.id}"
+        return (
+            str(self.run["id"]) if self.experiment is None else f"{self.run['variant_label']} of {self.experiment.id}"
+        )
+
+    def row_scores(self) -> Iterator[dict[str, Any]]:
+        """The lines of `row_scores.jsonl` that are about it."""
+        lines = self.experiment.row_scores() if self.experiment is not None else ()
+        return (line for line in lines if line.get("run") == self.run["id"])
 
     def outcomes(self) -> Iterator[dict[str, Any]]:
         """The outcomes of its rows."""
@@ -129,22 +136,20 @@ def side_of_run(run_id: str, experiments: list[ExperimentResult]) -> Side | None
 
 def _scores(side: Side) -> dict[int, dict[str, float | None]]:
     found: dict[int, dict[str, float | None]] = {}
-    for line in side.experiment.row_scores():
-        if line.get("run") == side.run["id"]:
-            held = found.setdefault(int(line["row"]), {})
-            held.update({f"{line['evaluator']}.{name}": value for name, value in line["scores"].items()})
+    for line in side.row_scores():
+        held = found.setdefault(int(line["row"]), {})
+        held.update({f"{line['evaluator']}.{name}": value for name, value in line["scores"].items()})
     return found
 
 
 def _series(side: Side, *, is_baseline: bool) -> Iterator[Series]:
     values: dict[tuple[str, str, str], list[tuple[int, float | None]]] = {}
-    for line in side.experiment.row_scores():
-        if line.get("run") == side.run["id"]:
-            for name, value in line["scores"].items():
-                values.setdefault((line["evaluator"], line["dataset"], name), []).append((int(line["row"]), value))
+    for line in side.row_scores():
+        for name, value in line["scores"].items():
+            values.setdefault((line["evaluator"], line["dataset"], name), []).append((int(line["row"]), value))
     better = {
         (score["evaluator"], score["dataset"], name): bool(figures.get("higher_is_better", True))
-        for score in side.experiment.scores
+        for score in (side.experiment.scores if side.experiment is not None else ())
         for name, figures in score["metrics"].items()
     }
     for (evaluator, dataset, metric), scores in values.items():

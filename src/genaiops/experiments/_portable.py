@@ -57,7 +57,12 @@ def import_experiment(source: Path, settings: Settings) -> ExperimentResult:
         folders = [state_folder(settings, kind) / name for kind, name in ids]
         for folder in folders:
             if folder.exists():
-                raise DataError(f"There is {folder.name!r} already.", file=folder, kind="ExperimentExists")
+                raise DataError(
+                    f"There is {folder.name!r} already; nothing was changed.",
+                    file=folder,
+                    hint="Remove this folder first to import it again.",
+                    kind="ExperimentExists",
+                )
         try:
             for member in members:
                 place = settings.state / PurePosixPath(member.filename)

@@ -3,6 +3,7 @@
 from genaiops.reports._markdown import COMMENT_CHARACTERS, SHORT_CHARACTERS, SUMMARY_BYTES, markdown_report
 from genaiops.reports._reading import read_story
 from genaiops.reports._story import Story
+from genaiops.reports._tables import safe_cell
 from genaiops.reports._write import FORMATS, write_reports
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Story",
     "markdown_report",
     "read_story",
+    "safe_cell",
     "write_reports",
 ]
