@@ -29,7 +29,7 @@ def describe(service: Service) -> dict[str, Any]:
     if required:
         body["required"] = required
     content: dict[str, Any] = {"schema": body}
-    example = _example(service)
+    example = example_of(service)
     if example is not None:
         content["example"] = example
     info: dict[str, Any] = {
@@ -122,7 +122,8 @@ def _operation(summary: str, content: dict[str, Any], required: bool, answer: di
     }
 
 
-def _example(service: Service) -> Any:
+def example_of(service: Service) -> Any:
+    """Inputs to try: the first of `samples.json` beside the flow, or the flow's own sample; None without one."""
     samples = service.flow.home / "samples.json"
     if samples.is_file():
         try:

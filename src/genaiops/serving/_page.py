@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from genaiops.serving._openai import talk_shape
+from genaiops.serving._openapi import example_of
 from genaiops.serving._service import Service
 
 
@@ -41,16 +42,23 @@ PAGE_HEADERS = _headers()
 def page(service: Service) -> str:
     """The page of one flow."""
     flow, inputs = service.flow, service.plan.signature
-    shape = talk_shape(flow, inputs)
+    shape, example = talk_shape(flow, inputs), example_of(service)
     facts = {
         "name": flow.display_name or flow.name,
         "description": flow.description or "",
         "kind": flow.kind,
         "chat": {"input": shape.input, "history": shape.history, "output": shape.output} if shape else None,
         "inputs": [
-            {"name": name, "type": item.type, "default": item.default, "description": item.description or ""}
+            {
+                "name": name,
+                "type": item.type,
+                "required": not item.has_default,
+                "default": item.default,
+                "description": item.description or "",
+            }
             for name, item in inputs.items()
         ],
+        "example": example if isinstance(example, dict) else {},
         "needs_key": bool(service.options.api_key_digests),
     }
     style, script = _assets()
@@ -60,6 +68,7 @@ def page(service: Service) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Try the flow</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n"
-        '<header><h1 id="name"></h1><p id="description"></p></header>\n<main id="main"></main>\n'
+        '<header><h1 id="name"></h1><nav><a href="/swagger.json">API description</a></nav><p id="description"></p>'
+        '</header>\n<main id="main"></main>\n'
         f'<script type="application/json" id="facts">{data}</script>\n<script>{script}</script>\n</body>\n</html>\n'
     )
