@@ -263,7 +263,18 @@ def test_the_gate_says_no_with_exit_code_3_and_can_judge_again(tmp_path: Path, s
     experiment.write_text(text + GATE % "0.5")
     passed = genaiops(tmp_path, "gate", "latest", "--promote", "--json")
     held = genaiops(tmp_path, "gate", "latest", "--baseline", "champion", "--json")
+    # The block `baseline` of the use case counts where the gate names none.
+    experiment.write_text(f"{text}{GATE % '0.5'}baseline: champion\n")
+    again = genaiops(tmp_path, "run", "web", "--variants", "defaults", "--json", "--no-report", served=served)
 
+    assert (
+        json.loads(
+            (
+                Path(form(again)["runs"][0]["path"]).parents[1] / "experiments" / form(again)["id"] / "verdict.json"
+            ).read_text()
+        )["baseline"]
+        == form(refused)["id"]
+    )
     assert (refused.returncode, form(refused)["verdict"]["result"]) == (3, "failed")
     assert (passed.returncode, form(passed)["result"]) == (0, "passed")
     assert form(held)["baseline"] == form(refused)["id"]

@@ -133,3 +133,14 @@ def test_a_class_flow_without_a_needed_init_parameter_is_an_error(tmp_path: Path
     assert codes(tmp_path) == ["missing-init"]
     write(tmp_path / "flows/main/init.json", '{"tone": "kind"}')
     assert codes(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "known"), [("champion", True), ("defaults", True), ("classify.v7", False), ("web_2", False)]
+)
+def test_a_baseline_that_nobody_knows_is_told(tmp_path: Path, named: str, known: bool) -> None:
+    make_use_case(tmp_path, BASE + f"baseline: {named}\n")
+
+    found = check_use_case(tmp_path, settings_of(tmp_path)).findings
+
+    assert ("unknown-baseline" not in [finding.code for finding in found]) is known

@@ -512,3 +512,30 @@ def test_numbers_that_an_application_answers_with_are_no_scores(tmp_path: Path) 
     assert [set(score["metrics"]) for score in own] == [{"pages"}, {"pages"}]
     assert {score["metrics"]["pages"]["value"] for score in own} == {8.0, 3.0}
     assert {score["metrics"]["pages"]["low"] for score in own} == {None}
+
+
+def test_an_evaluator_that_fails_on_every_row_says_why_and_where(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    write(folder / "flows/grade/grade.py", GRADE.replace("return", 'raise RuntimeError("no such judge")\n    return'))
+    told: list[str] = []
+
+    result = run_experiment(
+        ExperimentRequest(use_case=folder, plan=PlanRequest(variants="defaults")),
+        settings(folder),
+        on_event=lambda event: told.append(event.message) if event.kind == "warning" else None,
+    )
+
+    (failed,) = [entry for entry in result.data["evaluations"] if entry["status"] == "failed"]
+    assert failed["error"].startswith("all 8 rows failed, 8 of them so: ")
+    assert "no such judge" in failed["error"]
+    assert "grade.py:5)" in failed["error"]
+    assert [message for message in told if "no such judge" in message]
+
+
+def test_a_metric_is_a_mean_when_the_use_case_says_so(tmp_path: Path) -> None:
+    folder = make(tmp_path, EXPERIMENT + "metrics: {accuracy: {kind: mean}}\n")
+
+    result = run(folder, plan=PlanRequest(variants="pick.v1"))
+
+    figures = next(score["metrics"]["accuracy"] for score in result.scores if score["evaluator"] == "grade")
+    assert (figures["kind"], figures["value"]) == ("mean", 0.75)

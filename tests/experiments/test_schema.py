@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import jsonschema
 import pytest
 
-from genaiops.experiments import experiment_schema
 from genaiops.experiments._keys import CONFIRM_KEYS, DATASET_KEYS, EVALUATOR_KEYS, EXPERIMENT_KEYS, METRIC_KEYS
 from genaiops.gates import ALERT_KEYS
 from genaiops.gates._reading import _DEFAULTS, _METRIC_KEYS, _POLICY_KEYS, _SEGMENT_KEYS
+from genaiops.schemas import load_schema
 from tests.experiments.usecase import BASE
 
 GATE = """
@@ -30,11 +27,11 @@ def parse(text: str) -> object:
 
 
 def test_the_schema_is_valid_itself() -> None:
-    jsonschema.Draft202012Validator.check_schema(experiment_schema())
+    jsonschema.Draft202012Validator.check_schema(load_schema("experiment-yaml"))
 
 
 def test_the_schema_knows_the_keys_that_the_reader_knows() -> None:
-    schema = experiment_schema()
+    schema = load_schema("experiment-yaml")
 
     assert set(schema["properties"]) == set(EXPERIMENT_KEYS)
     assert set(schema["$defs"]["dataset"]["properties"]) == set(DATASET_KEYS)
@@ -49,7 +46,7 @@ def test_the_schema_knows_the_keys_that_the_reader_knows() -> None:
 
 @pytest.mark.parametrize("text", [BASE, "", "evaluators:\nruntime:\n", BASE + "plan: sample:12\nrepeats: 3\n", GATE])
 def test_good_files_pass(text: str) -> None:
-    jsonschema.validate(parse(text), experiment_schema())
+    jsonschema.validate(parse(text), load_schema("experiment-yaml"))
 
 
 @pytest.mark.parametrize(
@@ -65,11 +62,4 @@ def test_good_files_pass(text: str) -> None:
 )
 def test_bad_files_do_not(text: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(parse(text), experiment_schema())
-
-
-def test_the_file_is_part_of_the_package() -> None:
-    import genaiops
-
-    path = Path(genaiops.__file__).parent / "experiments/experiment.schema.json"
-    assert json.loads(path.read_text(encoding="utf-8")) == experiment_schema()
+        jsonschema.validate(parse(text), load_schema("experiment-yaml"))

@@ -12,6 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -19,6 +20,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from genaiops.cli import main
 from genaiops.packaging import content_digest, open_package
 from genaiops.packaging._files import PackagedFile
+from genaiops.schemas import load_schema
 
 pytestmark = pytest.mark.usefixtures("package_index", "no_engine")
 
@@ -265,6 +267,7 @@ def test_a_planted_secret_is_in_no_byte_of_an_image(
         for secret in secrets.values():
             assert not any(form in content for form in forms_of(secret)), name
     assert json.loads(printed.out)["required"] == ["MODEL_CONFIG_API_KEY", "SEARCH_TOKEN"]
+    jsonschema.validate(json.loads(printed.out), load_schema("build"))
 
 
 @pytest.mark.parametrize("spelled", SPELLINGS)

@@ -76,11 +76,18 @@ def judge_and_record(
     """
     from genaiops.gates import judge_experiment, record_verdict
 
-    wanted = baseline or (policy.baseline if policy is not None else None)
+    wanted = baseline or (policy.baseline or _own_baseline(result) if policy is not None else None)
     folder = find_baseline(wanted, result, settings, named=baseline is not None) if wanted else None
     verdict = judge_experiment(result.path, policy, baseline=folder, force=force)
     record_verdict(result.path, verdict)
     return verdict
+
+
+def _own_baseline(result: ExperimentResult) -> str | None:
+    """What the use case names as `baseline`; variants of it are compared inside the experiment."""
+    named = result.data.get("baseline")
+    variants = {variant for run in result.runs for variant in (run.get("variant") or {}).values()}
+    return named if isinstance(named, str) and named not in variants else None
 
 
 def find_baseline(

@@ -260,6 +260,8 @@ def _folders(use_case: Path | None) -> list[Path]:
 
 
 def _dry_form(prepared: Prepared) -> dict[str, Any]:
+    from genaiops.experiments import rows_of
+
     return {
         "schema_version": 1,
         "experiment": prepared.spec.name,
@@ -273,6 +275,7 @@ def _dry_form(prepared: Prepared) -> dict[str, Any]:
                 "variant_label": task.cell.label,
                 "parameters": dict(task.cell.parameters),
                 "dataset": task.dataset.name,
+                "rows": {"total": rows_of(task, prepared.counts), "completed": 0, "failed": 0, "skipped": 0},
                 "repeat": task.repeat,
             }
             for task in prepared.tasks

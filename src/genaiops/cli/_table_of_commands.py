@@ -37,6 +37,7 @@ _ENTRIES = (
     CommandEntry("init", f"{_ROOM}._scaffold:init", "Start", "Make a repository with CI/CD."),
     CommandEntry("new", f"{_ROOM}._scaffold:new", "Start", "Add a use case that runs at once, offline."),
     CommandEntry("check", f"{_ROOM}._check:check", "Check and migrate", "Find mistakes without calling a model."),
+    CommandEntry("schema", f"{_ROOM}._schema:schema", "Check and migrate", "JSON Schemas, for editors and programs."),
     CommandEntry(
         "audit", f"{_ROOM}._audit:audit", "Check and migrate", "What a prompt flow repository needs to run here."
     ),

@@ -26,7 +26,6 @@ from genaiops.experiments._result import (
     load_result,
     write_experiment,
 )
-from genaiops.experiments._schema import experiment_schema
 from genaiops.experiments._spec import (
     AzureSource,
     DatasetSpec,
@@ -36,6 +35,7 @@ from genaiops.experiments._spec import (
     Place,
     Setting,
 )
+from genaiops.experiments._tasks import rows_of
 
 __all__ = [
     "DEFAULT_FAILED_SHARE",
@@ -70,7 +70,6 @@ __all__ = [
     "evaluate_runs",
     "examine_data",
     "examine_experiment",
-    "experiment_schema",
     "export_experiment",
     "find_experiment",
     "ignore_experiment_event",
@@ -85,6 +84,7 @@ __all__ = [
     "prepare_again",
     "prepare_experiment",
     "resume_experiment",
+    "rows_of",
     "run_experiment",
     "run_prepared",
     "side_of_run",

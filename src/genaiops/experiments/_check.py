@@ -17,6 +17,7 @@ from genaiops.experiments._paths import confirmation_file
 from genaiops.experiments._plan import PlanRequest, plan_cells
 from genaiops.experiments._problems import Problems
 from genaiops.experiments._read import examine_experiment
+from genaiops.experiments._result import find_experiment
 from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, ExperimentSpec, Place, Setting
 from genaiops.experiments._targets import flow_source
 from genaiops.flows import Finding, Flow, InputDef, check_flow, check_mapping, examine_flow
@@ -325,10 +326,29 @@ class _Checker:
 
     def _plan(self, request: PlanRequest) -> None:
         assert self.flow is not None
+        self._baseline(self.flow)
         try:
             plan_cells(self.spec, self.flow, request)
         except GenaiopsError as error:
             self.problems.caught(error, self.spec.place("search_space" if self.spec.search_space else "plan"))
+
+    def _baseline(self, flow: Flow) -> None:
+        """`baseline` names a variant, the champion, or an experiment that there is."""
+        named = self.spec.baseline
+        if not isinstance(named, str) or named in ("default", "defaults", "champion"):
+            return
+        pairs = [f"{node}.{variant}" for node, found in flow.variants.items() for variant in found.ids]
+        if named in pairs or any(named == pair.partition(".")[2] for pair in pairs):
+            return
+        try:
+            find_experiment(named, self.settings)
+        except GenaiopsError:
+            self.problems.warning(
+                "unknown-baseline",
+                f"baseline is {named!r}, which is neither a variant of the flow nor an experiment that is here.",
+                self.spec.place("baseline"),
+                suggest(named, ["defaults", "champion", *pairs]),
+            )
 
     def _init(self, flow: Flow, init: Mapping[str, Any], place: Place) -> None:
         if flow.kind != "class" or flow.loose_signature:

@@ -212,7 +212,7 @@ class Evaluations:
             rows=rows,
             metrics=done.metrics,
             status=status,
-            error=str(stopped or (broken or {}).get("message") or "") or None,
+            error=str(stopped or (broken or {}).get("message") or "") or (_first_failure(done) if failed else None),
             expected=record.rows.completed,
             record=done,
         )
@@ -239,6 +239,15 @@ class Evaluations:
         """A folder for a flow that we write: the same for the same use case, so that results can be kept."""
         mark = hashlib.sha256("\0".join([str(self._spec.folder), *names]).encode()).hexdigest()[:12]
         return state_folder(self._settings, "entries", f"{re.sub(r'[^A-Za-z0-9_]', '_', names[0])}_{mark}")
+
+
+def _first_failure(done: RunRecord) -> str:
+    """Why an evaluator scored nothing: the most frequent failure, and where it happened."""
+    failure = done.failures[0] if done.failures else None
+    if failure is None:
+        return f"all {done.rows.failed} rows failed"
+    where = f" ({failure.file}:{failure.line})" if failure.file and failure.line else ""
+    return f"all {done.rows.failed} rows failed, {failure.count} of them so: {failure.message}{where}"
 
 
 class EvaluatorDigests(NamedTuple):

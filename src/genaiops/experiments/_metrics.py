@@ -87,21 +87,32 @@ def measure(
     for name in metric_names(evaluation):
         better = direction(name, evaluation, rules)
         has_rows = any(name in row.scores for row in evaluation.rows)
-        figures = _of_rows(name, evaluation.rows, facts or {}) if has_rows else _of_aggregate(name, evaluation)
+        kind = kind_of(name, evaluation.evaluator, rules)
+        figures = _of_rows(name, evaluation.rows, facts or {}, kind) if has_rows else _of_aggregate(name, evaluation)
         if name in evaluation.metrics and evaluation.metrics[name] is not None:
             figures["value"] = evaluation.metrics[name]
         found[name] = {**figures, "higher_is_better": better}
     return found
 
 
-def _of_rows(name: str, rows: Sequence[RowScore], facts: Mapping[int, RowFacts]) -> dict[str, Any]:
+def kind_of(metric: str, evaluator: str, rules: Mapping[str, MetricRule]) -> str | None:
+    """`rate` or `mean` when the use case says so; by default the values decide."""
+    for name in (f"{evaluator}.{metric}", metric):
+        if name in rules and rules[name].kind is not None:
+            return rules[name].kind
+    return None
+
+
+def _of_rows(
+    name: str, rows: Sequence[RowScore], facts: Mapping[int, RowFacts], kind: str | None = None
+) -> dict[str, Any]:
     scored = [(row.row, value) for row in rows if (value := row.scores.get(name)) is not None]
     failed = len(rows) - len(scored)
     if not scored:
         return {"value": None, "low": None, "high": None, "rows": 0, "failed": failed, "kind": "mean"}
     clusters = [facts[row].cluster if row in facts else None for row, _ in scored]
     grouped = clusters if all(cluster is not None for cluster in clusters) and len(set(clusters)) > 1 else None
-    result = estimate([value for _, value in scored], clusters=grouped)
+    result = estimate([value for _, value in scored], clusters=grouped, kind=kind)
     return {
         "value": result.value,
         "low": result.low,

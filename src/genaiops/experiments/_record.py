@@ -38,6 +38,7 @@ def first_form(prepared: Prepared, settings: Settings) -> dict[str, Any]:
         "nodes": [node.name for node in prepared.flow.row_nodes],
         "request": prepared.request.to_json(),
         "plan": {**prepared.plan.to_json(), "estimate": prepared.estimate.to_json()},
+        "baseline": spec.baseline,
         "gate": spec.gate,
         "alert_policy": public_alert(spec.alert),
         "findings": [finding.to_json() for finding in prepared.findings],

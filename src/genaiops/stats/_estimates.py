@@ -35,7 +35,11 @@ def is_rate(values: Sequence[float]) -> bool:
 
 
 def choose_interval(
-    values: Sequence[float], level: float = 0.95, *, clusters: Sequence[Hashable] | None = None
+    values: Sequence[float],
+    level: float = 0.95,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    kind: str | None = None,
 ) -> Interval:
     """The interval that suits the values: Wilson's for pass or fail, else Student's corrected for skewness.
 
@@ -43,6 +47,7 @@ def choose_interval(
         values: Scores, at least 1 when all are 0 or 1, else at least 2.
         level: Coverage as a fraction in (0, 1).
         clusters: The cluster of each row when rows are not independent.
+        kind: As for `estimate`.
 
     Returns:
         The ends, in the unit of the values; inside [0, 1] when all values are.
@@ -56,7 +61,7 @@ def choose_interval(
         (0.886, 1.0)
     """
     groups = clusters if clusters is not None and len(set(clusters)) > 1 else None
-    if is_rate(values):
+    if _counts_as_rate(values, kind):
         if groups is not None:
             return cluster_rate_interval(values, groups, level)
         return wilson_interval(sum(values), len(values), level)
@@ -66,13 +71,21 @@ def choose_interval(
     return Interval(low, high)
 
 
-def estimate(values: Sequence[float], level: float = 0.95, *, clusters: Sequence[Hashable] | None = None) -> Estimate:
+def estimate(
+    values: Sequence[float],
+    level: float = 0.95,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    kind: str | None = None,
+) -> Estimate:
     """A metric from the scores of its rows.
 
     Args:
         values: One score a row, failed rows left out (and counted elsewhere); at least 1.
         level: Coverage as a fraction in (0, 1).
         clusters: The cluster of each row when rows are not independent.
+        kind: "mean" for marks that happen to be all 0 or 1, "rate" for shares between 0 and 1 that are rates all the
+            same; by default the values decide.
 
     Returns:
         Value, interval, and how they were made.
@@ -86,11 +99,17 @@ def estimate(values: Sequence[float], level: float = 0.95, *, clusters: Sequence
     """
     if not values:
         raise ValueError("Need at least one score: nothing measured is not a zero")
-    rate = is_rate(values)
+    rate = _counts_as_rate(values, kind)
     value = sum(values) / len(values)
     if not rate and len(values) == 1:
         return Estimate(value, None, None, 1, "mean", "none: one row")
-    low, high = choose_interval(values, level, clusters=clusters)
+    low, high = choose_interval(values, level, clusters=clusters, kind=kind)
     name = "Wilson" if rate else "t, corrected for skewness" if clusters is None and len(values) >= 10 else "t"
     grouped = f"{name}, clustered" if clusters is not None and len(set(clusters)) > 1 else name
     return Estimate(value, low, high, len(values), "rate" if rate else "mean", grouped)
+
+
+def _counts_as_rate(values: Sequence[float], kind: str | None) -> bool:
+    if kind == "mean" and len(values) > 1:
+        return False
+    return is_rate(values) or (kind == "rate" and all(0 <= value <= 1 for value in values))
