@@ -93,8 +93,8 @@ def read_property(value: Any, steps: tuple[Step, ...], reference: Reference) -> 
     """Walk into `value`.
 
     Raises:
-        RowError: Of kind `InvalidReferenceProperty` when a step leads nowhere.
-        TypeError: A bracket was applied to something that cannot be indexed, as prompt flow lets it through.
+        RowError: Of kind `InvalidReferenceProperty` when a step leads nowhere; of kind `TypeError` when a bracket was
+            applied to something that cannot be indexed, where prompt flow lets Python's own error through.
     """
     try:
         for is_bracket, key in steps:
@@ -106,6 +106,12 @@ def read_property(value: Any, steps: tuple[Step, ...], reference: Reference) -> 
         raise RowError(
             f"The output of node {reference.name!r} has no {reference.path!r} (wanted by {reference}).",
             kind="InvalidReferenceProperty",
+            node=reference.name,
+        ) from error
+    except TypeError as error:
+        raise RowError(
+            f"The output of node {reference.name!r} cannot be read by {reference}: {error}.",
+            kind="TypeError",
             node=reference.name,
         ) from error
     return value
