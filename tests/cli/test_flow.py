@@ -116,7 +116,9 @@ def test_inputs_come_from_files_and_the_command_line_wins(flow: Path, capsys: py
     main(["flow", "run", "f", "--inputs", "row.json", "--input", "text=line", "--json"])
     assert json.loads(capsys.readouterr().out)["outputs"] == {"loud": "LINELINE"}
     main(["flow", "run", "f", "--inputs", "rows.jsonl", "--json"])
-    assert json.loads(capsys.readouterr().out)["outputs"] == {"loud": "FIRST"}
+    said = capsys.readouterr()
+    assert json.loads(said.out)["outputs"] == {"loud": "FIRST"}
+    assert "rows.jsonl holds 2 rows; only the first is used" in said.err
 
 
 def test_a_failing_row_exits_1_with_node_file_and_line(flow: Path, capsys: pytest.CaptureFixture[str]) -> None:

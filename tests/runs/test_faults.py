@@ -319,9 +319,10 @@ def with_chat(settings: Settings, url: str, key: str) -> Settings:
     return dataclasses.replace(settings, environ={**settings.environ, **more})
 
 
-def requests_seen(url: str) -> int:
+def seen_by(url: str) -> dict[str, Any]:
+    """What the server has seen: `requests`, `seconds` from the first to the last, …."""
     with urlopen(f"{url}/stats") as reply:
-        return int(json.loads(reply.read())["requests"])
+        return dict(json.loads(reply.read()))
 
 
 def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_another(
@@ -330,7 +331,7 @@ def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_an
     flow, data = ask_flow(tmp_path / "ask"), make_rows(200)
     with model_server("--key", "the-right-key", "--latency-ms", "20") as url:
         stopped = run_batch(RunSpec(flow=flow, data=data), with_chat(settings, url, "a-wrong-key"))
-        asked = requests_seen(url)
+        asked = seen_by(url)["requests"]
         record = resume_run(stopped, with_chat(settings, url, "the-right-key"))
 
     assert (stopped.status, stopped.exit_code) == ("failed", 1)
@@ -339,6 +340,24 @@ def test_a_refused_key_stops_the_run_with_one_message_and_can_be_resumed_with_an
     assert "a-wrong-key" not in json.dumps(stopped.to_json())
     assert asked < 200
     assert (record.status, record.rows.completed) == ("completed", 200)
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"), [({"budget_rpm": 600}, {}), ({"processes": 2}, {"GENAIOPS_RPM": "600"})]
+)
+def test_a_budget_of_requests_is_kept_by_all_hosts_together(
+    make_rows: MakeRows, settings: Settings, tmp_path: Path, options: dict[str, Any], variables: dict[str, str]
+) -> None:
+    """Ten a second: the eleven calls after the first take 1.1 s, or six after the first in each of two hosts 1 s."""
+    flow, data = ask_flow(tmp_path / "ask"), make_rows(12)
+    with model_server() as url:
+        around = with_chat(settings, url, "some-long-key")
+        around = dataclasses.replace(around, environ={**around.environ, **variables})
+        record = run_batch(RunSpec(flow=flow, data=data, **options), around)
+        seen = seen_by(url)
+
+    assert (record.rows.completed, seen["requests"]) == (12, 12)
+    assert seen["seconds"] >= 0.9
 
 
 def test_faults_of_a_model_server_cost_no_row(make_rows: MakeRows, settings: Settings, tmp_path: Path) -> None:

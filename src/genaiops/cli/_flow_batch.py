@@ -98,6 +98,8 @@ def _spec(source: str, options: Mapping[str, Any]) -> RunSpec:
         "name": options["name"],
         "max_calls": options["max_calls"],
         "budget_usd": options["budget_usd"],
+        "budget_rpm": options["rpm"],
+        "budget_tpm": options["tpm"],
     }
     words = {key: options[key] for key in HOST_OPTIONS}
     return RunSpec(
@@ -121,6 +123,7 @@ def _resume(options: Mapping[str, Any], settings: Settings, watch: _Watch) -> Ru
         for key in ("concurrency", "processes", "max_failed", "max_calls", "budget_usd")
         if options[key]
     }
+    changes |= {f"budget_{key}": options[key] for key in ("rpm", "tpm") if options[key]}
     if options["timeout"] is not None:
         changes["row_timeout_s"] = options["timeout"]
     return resume_run(earlier, settings, store=open_store(settings, home), on_event=watch.see, changes=changes)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from genaiops.cli._output import assignments, note
+from genaiops.cli._output import assignments, note, say
 from genaiops.cli._surroundings import MODEL_CALLS, UseCaseFacts
 
 _VARIANT = re.compile(r"[\"']?\$?\{?(?P<node>[^.{}\"']+)\.(?P<variant>[^{}\"']+)\}?[\"']?")
@@ -184,7 +184,7 @@ def read_inputs(words: Sequence[str], file: Path | None) -> dict[str, Any]:
 
 
 def read_object(path: Path, *, option: str) -> dict[str, Any]:
-    """The object of a JSON file, or of the first line of a JSON Lines file.
+    """The object of a JSON file, or of the first line of a JSON Lines file; says so when there are more.
 
     Raises:
         DataError: The file does not exist, or does not hold an object.
@@ -194,15 +194,19 @@ def read_object(path: Path, *, option: str) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{option}: there is no file {str(path)!r}.", hint="Name a .json or .jsonl file.")
     text = path.read_text(encoding="utf-8-sig")
+    rows = 1
     if path.suffix.lower() == ".jsonl":
-        text = next((line for line in text.splitlines() if line.strip()), "")
+        lines = [line for line in text.split("\n") if line.strip()]
+        text, rows = "".join(lines[:1]), len(lines)
     try:
         value = json.loads(text)
     except ValueError as error:
         line = getattr(error, "lineno", None)
         raise DataError(f"{option}: this is not valid JSON: {error}.", file=path, line=line) from error
     if isinstance(value, list) and value:
-        value = value[0]
+        value, rows = value[0], len(value)
+    if rows > 1:
+        say("warning", f"{path} holds {rows} rows; only the first is used.", color="yellow")
     if not isinstance(value, Mapping):
         raise DataError(f"{option}: expected a JSON object, found {type(value).__name__}.", file=path, line=1)
     return dict(value)

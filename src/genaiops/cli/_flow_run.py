@@ -20,6 +20,8 @@ _BATCH_ONLY = (
     "repeats",
     "max_calls",
     "budget_usd",
+    "rpm",
+    "tpm",
 )
 _ROW_ONLY = ("inputs", "inputs_file", "node", "stream")
 
@@ -51,6 +53,8 @@ _ROW_ONLY = ("inputs", "inputs_file", "node", "stream")
 @click.option("--repeats", type=click.IntRange(min=1), help="Run the dataset so many times.")
 @click.option("--max-calls", type=click.IntRange(min=1), help="Stop cleanly after so many model calls.")
 @click.option("--budget-usd", type=click.FloatRange(min=0, min_open=True), help="Stop cleanly after so many dollars.")
+@click.option("--rpm", type=click.IntRange(min=1), help="Requests a minute to one deployment, at most.")
+@click.option("--tpm", type=click.IntRange(min=1), help="Tokens a minute to one deployment, at most.")
 @flow_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context

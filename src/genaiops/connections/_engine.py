@@ -54,8 +54,8 @@ class EngineOptions:
     """Limits for all calls; see `Models`."""
 
     max_concurrency: int
-    rpm: int
-    tpm: int
+    rpm: float
+    tpm: float
     deadline_s: float
     redact: Callable[[str], str]
     clock: Callable[[], float]

@@ -39,7 +39,7 @@ class Lane:
         tokens_per_minute: A user's budget, 0 for none.
     """
 
-    def __init__(self, name: str, pace: Pace, *, clock: Callable[[], float], tokens_per_minute: int = 0) -> None:
+    def __init__(self, name: str, pace: Pace, *, clock: Callable[[], float], tokens_per_minute: float = 0) -> None:
         self.name = name
         self._clock = clock
         self.limiter = Limiter(pace, clock=clock, tokens_per_minute=tokens_per_minute)

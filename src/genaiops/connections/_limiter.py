@@ -21,7 +21,7 @@ class Limiter:
         tokens_per_minute: A budget for the tokens of calls, 0 for none.
     """
 
-    def __init__(self, pace: Pace, *, clock: Callable[[], float], tokens_per_minute: int = 0) -> None:
+    def __init__(self, pace: Pace, *, clock: Callable[[], float], tokens_per_minute: float = 0) -> None:
         self.pace = pace
         self._clock = clock
         self._budget = _TokenBudget(tokens_per_minute, clock()) if tokens_per_minute else None
@@ -121,7 +121,7 @@ class Limiter:
 class _TokenBudget:
     """Tokens a minute, with ten seconds' worth saved up at most."""
 
-    def __init__(self, per_minute: int, now: float) -> None:
+    def __init__(self, per_minute: float, now: float) -> None:
         self._per_s = per_minute / 60
         self._room = per_minute / 6
         self._level = self._room

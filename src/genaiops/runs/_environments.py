@@ -236,7 +236,9 @@ def _uv() -> list[str]:
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run an installer; Ctrl-C and SIGTERM end it at once, although the event loop waits for it."""
     with _interruptible():
-        return subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_BUILD_S, check=False
+        )
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from genaiops.runs._mapping import InputShape, RowMapping, plan_mapping
 from genaiops.runs._pool import HostPool
 from genaiops.runs._provenance import flow_digest, versions
 from genaiops.runs._record import IMAGES_FOLDER, RUN_FILE, RowCounts, RunRecord
-from genaiops.runs._setup import flow_source, host_setup, open_request, rows_at_once_from, seconds_from
+from genaiops.runs._setup import flow_source, host_setup, open_request, seconds_from, whole_number_from
 from genaiops.runs._sources import Sources, open_sources
 from genaiops.runs._spec import RunSpec
 from genaiops.settings import Settings
@@ -93,7 +93,7 @@ def plan_job(spec: RunSpec, around: Surroundings, earlier: RunRecord | None) -> 
     request = open_request(
         spec,
         settings,
-        concurrency=spec.concurrency or rows_at_once_from(settings, "PF_WORKER_COUNT"),
+        concurrency=spec.concurrency or whole_number_from(settings, "PF_WORKER_COUNT"),
         timeout_s=row_timeout_s,
         images=str(path / IMAGES_FOLDER),
         image_folders=_image_folders(spec, source_run),

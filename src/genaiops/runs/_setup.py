@@ -91,13 +91,25 @@ def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore)
         "prices": str(state_folder(settings, "cache")),
         "merged": str(state_folder(settings, "merged")),
         "imports": request.imports,
-        "budgets": {"rpm": request.budget_rpm, "tpm": request.budget_tpm},
+        "budgets": _budgets(request, settings),
         "debug": settings.debug,
         # Not read by the host: runs share one only when these are the same.
         "flow": source.source,
         "environment_variables": _texts(request.environment_variables),
     }
     return HostSetup(python=python, folder=source.folder, environ={**settings.environ, **extra}, hello=hello)
+
+
+def _budgets(request: FlowRequest, settings: Settings) -> dict[str, float]:
+    """Requests and tokens a minute that one host may use; hosts that share the rows share the budget."""
+    given = {"rpm": request.budget_rpm, "tpm": request.budget_tpm}
+    hosts = getattr(request, "processes", 1)
+    found: dict[str, float] = {}
+    for name, budget in given.items():
+        whole = budget if budget is not None else whole_number_from(settings, f"GENAIOPS_{name.upper()}")
+        if whole is not None:
+            found[name] = whole / hosts
+    return found
 
 
 def open_request(request: FlowRequest, settings: Settings, **more: Any) -> dict[str, Any]:
@@ -139,8 +151,8 @@ def seconds_from(settings: Settings, variable: str) -> float | None:
     return seconds
 
 
-def rows_at_once_from(settings: Settings, variable: str) -> int | None:
-    """How many rows may be on their way, as a variable of prompt flow says it.
+def whole_number_from(settings: Settings, variable: str) -> int | None:
+    """The number that a variable holds; None without one.
 
     Raises:
         SettingsError: It holds no whole number of 1 or more.

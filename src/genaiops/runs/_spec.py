@@ -35,8 +35,8 @@ class FlowRequest:
             not met here, a path names an interpreter or an environment.
         imports: Who serves `import promptflow` in flow code: `own`, `installed`, or `auto`.
         connection_folders: More folders whose `connections` the flow may name, for messages only.
-        budget_rpm: Requests a minute to one deployment; None is no limit of ours.
-        budget_tpm: Tokens a minute to one deployment; None is no limit of ours.
+        budget_rpm: Requests a minute to one deployment; by default `GENAIOPS_RPM`, else no limit of ours.
+        budget_tpm: Tokens a minute to one deployment; by default `GENAIOPS_TPM`, else no limit of ours.
     """
 
     flow: str | Path | Callable[..., Any]
