@@ -14,13 +14,22 @@ HERE = Path(__file__).parent
 USE_CASE = HERE / "web_classification"
 REPORTS = HERE.parent / "reports" / "demo"
 
+NEXT = """
+Open the report in a browser:
+  {report}
+
+Then:
+  genaiops run examples/web_classification    the same again: nothing has changed, so no model is called
+  genaiops runs show latest                   the figures, any time
+  docs/tutorial/first-experiment.md           change a prompt and see what it does to each row"""
+
 
 def main() -> int:
     command = [sys.executable, "-m", "genaiops", "run", str(USE_CASE), "--report-dir", str(REPORTS)]
     print("$ genaiops run examples/web_classification --report-dir reports/demo\n", flush=True)
     code = subprocess.run(command, check=False).returncode
     if code == 0:
-        print(f"\nOpen the report in a browser: {(REPORTS / 'report.html').as_uri()}")
+        print(NEXT.format(report=(REPORTS / "report.html").as_uri()))
     return code
 
 

@@ -23,7 +23,8 @@ def result(name: str = "accuracy", **figures: float | None) -> ExperimentResult:
 def test_a_metric_stands_with_its_interval_in_words_and_drawn() -> None:
     page = result()._repr_html_()
 
-    assert "0.5 [0.25, 0.75]" in page
+    assert ">0.5</td>" in page
+    assert ">0.25 to 0.75</td>" in page
     assert 'aria-label="0.5, 0.25 to 0.75"' in page
 
 
@@ -43,5 +44,18 @@ def test_what_was_not_measured_says_so_and_is_not_drawn() -> None:
 def test_an_interval_is_drawn_in_proportion_to_its_scale() -> None:
     drawn = interval_svg(0.0, 0.5, 1.0, start=0.0, end=1.0)
 
-    assert "M4.0 8.0H176.0" in drawn  # 180 wide with 4 of room at both edges
-    assert 'cx="90.0"' in drawn
+    assert "M4.0 9.0H196.0" in drawn  # 200 wide with 4 of room at both edges
+    assert 'cx="100.0"' in drawn
+
+
+def test_a_verdict_stands_with_its_reasons_and_the_default_variant_is_marked() -> None:
+    data = {**result().data, "verdict": {"result": "failed", "reasons": ["too <low>"]}}
+    data["runs"] = [{"id": "r1", "variant_label": "defaults", "is_baseline": True, "rows": {"total": 7}}]
+
+    page = ExperimentResult(path=Path(), data=data)._repr_html_()
+
+    assert "gate failed" in page
+    assert "too &lt;low&gt;" in page
+    assert "defaults (default)" in page
+    assert "1 runs, 7 rows" not in page  # one run is one run
+    assert "1 run, 7 rows" in page
