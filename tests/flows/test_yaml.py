@@ -59,3 +59,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfa: \xc3\xa9\n")
 
     assert load_yaml(path).data == {"a": "é"}
+
+
+def test_data_of_one_reader_is_not_that_of_the_next() -> None:
+    text = "a: {b: [1, 2]}\n"
+
+    first = parse_yaml(text, Path("f.yaml"))
+    first.data["a"]["b"].append(3)
+    second = parse_yaml(text, Path("g.yaml"))
+
+    assert (second.data, second.path) == ({"a": {"b": [1, 2]}}, Path("g.yaml"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,11 @@ def parse_yaml(text: str, path: Path, *, first_line: int = 1, allow_duplicate_ke
     Raises:
         FlowDefinitionError: As `load_yaml`.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    reader = YAML(typ="rt", pure=True)
-    reader.allow_duplicate_keys = allow_duplicate_keys
     try:
-        tree = reader.load(text)
+        data, lines = _read(text, first_line, allow_duplicate_keys)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + first_line if error.problem_mark else None
         # The parser's own words quote the values, which may be secrets.
@@ -92,8 +90,25 @@ def parse_yaml(text: str, path: Path, *, first_line: int = 1, allow_duplicate_ke
         ) from error
     except (YAMLError, ValueError) as error:
         raise FlowDefinitionError(f"This is not valid YAML: {error}.", file=path, kind="YamlParseError") from error
+    return YamlDocument(path, _copy(data), lines)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, first_line: int, allow_duplicate_keys: bool) -> tuple[Any, Mapping[Place, int]]:
+    """Plain data and lines. Checks, estimates and runs of one command read the same few files many times over."""
+    from ruamel.yaml import YAML
+
+    reader = YAML(typ="rt", pure=True)
+    reader.allow_duplicate_keys = allow_duplicate_keys
     lines: dict[Place, int] = {(): first_line}
-    return YamlDocument(path, _plain(tree, (), lines, first_line), lines)
+    return _plain(reader.load(text), (), lines, first_line), lines
+
+
+def _copy(value: Any) -> Any:
+    """Data of its own for each reader."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any, place: Place, lines: dict[Place, int], first_line: int) -> Any:
