@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from genaiops.connections import ConnectionStore
 from genaiops.errors import ConnectionSettingsError, DataError, FlowDefinitionError, GenaiopsError, SettingsError
 from genaiops.runs import RunEvent, RunRecord, RunSpec, find_run, list_runs, resume_run, run_batch, run_batches
 from genaiops.settings import Settings
+from tests.collector import collector
 from tests.runs.conftest import DOUBLE, FlowMaker, kinds, outputs
 
 Run = Callable[..., RunRecord]
@@ -468,3 +469,42 @@ def test_a_variable_of_prompt_flow_says_how_long_a_row_may_take(
     record = run_batch(RunSpec(flow=make_flow(code), data=make_rows(2)), short)
 
     assert kinds(record) == {1: "LineExecutionTimeoutError"}
+
+
+def test_spans_go_to_a_back_end_too_without_secrets(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings
+) -> None:
+    key = "a-planted-secret-0123456789"
+    code = f"""
+    from promptflow.tracing import trace
+    @trace
+    def seen(text):
+        return text
+    @tool
+    def work(x: int):
+        return seen('{key}')
+    """
+    store = ConnectionStore.of({"chat": {"type": "open_ai", "api_key": key}})
+    with collector() as (url, posted):
+        around = dataclasses.replace(settings, environ={**settings.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": url})
+        record = run_batch(RunSpec(flow=make_flow(code), data=make_rows(40)), around, store=store)
+
+    def names(lines: Iterable[bytes]) -> list[str]:
+        forms = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"] for line in lines]
+        return sorted(span["spanId"] for spans in forms for span in spans)
+
+    written = (record.path / "traces.jsonl").read_bytes().splitlines()
+    assert names(found.body for found in posted) == names(written)
+    assert len(names(written)) == 3 * 40
+    assert not any(key.encode() in text for text in (*written, *(found.body for found in posted)))
+
+
+def test_a_back_end_that_is_not_there_costs_nothing_but_a_warning(
+    make_flow: FlowMaker, make_rows: MakeRows, settings: Settings
+) -> None:
+    gone = {**settings.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+    record = run_batch(RunSpec(flow=make_flow(DOUBLE), data=make_rows(3)), dataclasses.replace(settings, environ=gone))
+
+    assert record.rows.completed == 3
+    assert "http://127.0.0.1:9/v1/traces cannot be reached" in record.warnings[0]

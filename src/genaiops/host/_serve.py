@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
@@ -20,17 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import GenaiopsError
+from genaiops.host._export import SpanExporter
 from genaiops.host._pipe import ParentPipe, take_pipes
 from genaiops.host._workspace import Workspace, may_call_models, refusal
 
 if TYPE_CHECKING:
     from genaiops.flows import Plan
     from genaiops.serving import RequestLog, ServeOptions
-    from genaiops.tracing import Span
 
 log = logging.getLogger(__name__)
 
-_SPAN_BATCH = 64
+_LAST_SPANS_S = 5.0
 # Of the grace period, what the parent needs for its own end.
 _SPARED_S = 0.4
 
@@ -90,13 +89,13 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
     redact = workspace.redactor or str
     install_log_redaction(redact)
     request_log = _request_log(options, str(hello.get("worker", 0)), redact)
-    exporter = SpanExporter(dict(os.environ), {"flow": flow.name})
+    exporter = _span_exporter(workspace, {"flow": flow.name})
     board = Board(hello["board"], hello["worker"], options.workers) if hello.get("board") is not None else None
     service = Service(
         plan,
         options,
         request_log=request_log,
-        export=exporter.take if exporter.is_on else None,
+        export=exporter.take if exporter is not None else None,
         redact=redact,
         board=board,
     )
@@ -108,11 +107,21 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
         on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}),
         on_stop=lambda: _end_within(options.grace_s),
     )
-    exporter.close()
+    if exporter is not None and (trouble := exporter.close(_LAST_SPANS_S)):
+        log.warning(trouble)
     if request_log is not None:
         request_log.close()
     await plan.close()
     await workspace.close()
+
+
+def _span_exporter(workspace: Workspace, resource: dict[str, Any]) -> SpanExporter | None:
+    from genaiops.tracing import otlp_endpoint
+
+    if otlp_endpoint(os.environ) is None:
+        return None
+    redactor = workspace.redactor
+    return SpanExporter(os.environ, resource, redact=redactor.bytes if redactor else lambda request: request)
 
 
 def _request_log(options: ServeOptions, worker: str, redact: Callable[[str], str]) -> RequestLog | None:
@@ -143,48 +152,3 @@ def _end_within(grace_s: float) -> None:
     timer = threading.Timer(max(0.0, grace_s - _SPARED_S), os._exit, (0,))
     timer.daemon = True
     timer.start()
-
-
-class SpanExporter:
-    """Sends the spans of requests to the back-end that the OTLP variables name, in a thread of its own."""
-
-    def __init__(self, environ: dict[str, str], resource: dict[str, Any]) -> None:
-        names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-        self.is_on = any(environ.get(name) for name in names)
-        self._environ = environ
-        self._resource = resource
-        self._waiting: queue.Queue[list[Any] | None] = queue.Queue(1000)
-        self._thread = threading.Thread(target=self._send, name="otlp", daemon=True)
-        if self.is_on:
-            self._thread.start()
-
-    def take(self, spans: list[Span]) -> None:
-        """Send the spans of one request; when the back-end is too slow they are dropped."""
-        try:
-            self._waiting.put_nowait(spans)
-        except queue.Full:
-            log.debug("spans of a request were dropped: the back-end is too slow")
-
-    def close(self) -> None:
-        """Send what waits."""
-        if self.is_on:
-            self._waiting.put(None)
-            self._thread.join(5)
-
-    def _send(self) -> None:
-        from genaiops.tracing import export_otlp
-
-        ended = False
-        while not ended:
-            spans = self._waiting.get()
-            batch = list(spans or [])
-            ended = spans is None
-            while not ended and len(batch) < _SPAN_BATCH and not self._waiting.empty():
-                more = self._waiting.get()
-                ended = more is None
-                batch += more or []
-            if batch:
-                try:
-                    export_otlp(batch, self._environ, self._resource)
-                except Exception:
-                    log.exception("spans could not be sent")

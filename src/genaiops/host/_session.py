@@ -37,12 +37,13 @@ class OpenPlan:
         self.rows = rows
         self.spans = spans
 
-    async def close(self) -> None:
-        """Stop its rows and let go of what it holds."""
+    async def close(self) -> list[str]:
+        """Stop its rows and let go of what it holds; what people should know of it."""
         self.rows.close()
         self.outbox.flush()
-        self.spans.close()
+        trouble = await asyncio.to_thread(self.spans.close)
         await self.plan.close()
+        return [trouble] if trouble else []
 
 
 class Session:
@@ -131,8 +132,7 @@ class Session:
         opened = self._plans[header["plan"]]
         if kind == "close":
             del self._plans[header["plan"]]
-            await opened.close()
-            return {}, b""
+            return {"warnings": await opened.close()}, b""
         if kind == "hold":
             dropped = opened.rows.drop_waiting()
             opened.outbox.flush()
@@ -156,7 +156,10 @@ class Session:
         except GenaiopsError as error:
             raise with_all_missing(error, flow, self._workspace.store) from error
         spans = SpanWriter(
-            share=request.get("trace_share", 1.0), resource=request.get("resource") or {}, environ=os.environ
+            share=request.get("trace_share", 1.0),
+            resource=request.get("resource") or {},
+            environ=os.environ,
+            redact=self._redact,
         )
         repeat = int(request.get("repeat") or 0)
         outbox = Outbox(self._pipe, number, redact=self._redact, spans=spans, repeat=repeat)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import queue
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from genaiops.host._export import SpanExporter
 
 if TYPE_CHECKING:
     from genaiops.flows import Outcome
     from genaiops.tracing import Span
 
-_log = logging.getLogger(__name__)
-_MAX_WAITING = 200
 _LAST_MOMENTS_S = 2.0
 
 
@@ -24,12 +21,23 @@ class SpanWriter:
         share: The share of rows that is traced, a fraction; which ones depends on their number alone.
         resource: Attributes of the process and the run.
         environ: Where `OTEL_EXPORTER_OTLP_ENDPOINT` may stand.
+        redact: Takes secrets out of what is sent to a back-end.
     """
 
-    def __init__(self, *, share: float, resource: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        share: float,
+        resource: Mapping[str, Any],
+        environ: Mapping[str, str],
+        redact: Callable[[bytes], bytes],
+    ) -> None:
+        from genaiops.tracing import otlp_endpoint
+
         self._share = share
         self._resource = dict(resource)
-        self._exporter = _Exporter(environ, self._resource) if share > 0 and _has_endpoint(environ) else None
+        is_exported = share > 0 and otlp_endpoint(environ) is not None
+        self._exporter = SpanExporter(environ, self._resource, redact=redact) if is_exported else None
 
     def wants(self, outcome: Outcome) -> bool:
         """Whether this row is traced."""
@@ -44,48 +52,9 @@ class SpanWriter:
 
         spans = [span for row in rows for span in row]
         if self._exporter is not None:
-            self._exporter.put(spans)
+            self._exporter.take(spans)
         return spans_to_otlp_json(spans, self._resource).encode("utf-8", "backslashreplace") + b"\n"
 
-    def close(self) -> None:
-        """Send what still waits, for a moment at most."""
-        if self._exporter is not None:
-            self._exporter.close()
-
-
-def _has_endpoint(environ: Mapping[str, str]) -> bool:
-    return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-
-
-class _Exporter:
-    """Sends spans in a thread of its own; when the back-end is slow spans are dropped, never rows delayed."""
-
-    def __init__(self, environ: Mapping[str, str], resource: Mapping[str, Any]) -> None:
-        self._environ = dict(environ)
-        self._resource = resource
-        self._waiting: queue.Queue[list[Span] | None] = queue.Queue(_MAX_WAITING)
-        self._thread = threading.Thread(target=self._send, name="genaiops-otlp", daemon=True)
-        self._thread.start()
-
-    def put(self, spans: list[Span]) -> None:
-        try:
-            self._waiting.put_nowait(spans)
-        except queue.Full:
-            _log.warning("The trace back-end is too slow; some spans were not sent to it.")
-
-    def close(self) -> None:
-        try:
-            self._waiting.put(None, timeout=_LAST_MOMENTS_S)
-        except queue.Full:
-            return
-        self._thread.join(_LAST_MOMENTS_S)
-
-    def _send(self) -> None:
-        from genaiops.tracing import export_otlp
-
-        while (spans := self._waiting.get()) is not None:
-            try:
-                export_otlp(spans, self._environ, self._resource)
-            except Exception as error:  # noqa: BLE001 - tracing must never harm a run
-                _log.warning("Spans could not be sent: %s", error)
-                return
+    def close(self) -> str | None:
+        """Send what still waits, for a moment at most; what went wrong, if anything did."""
+        return self._exporter.close(_LAST_MOMENTS_S) if self._exporter is not None else None

@@ -103,7 +103,8 @@ class Batch:
 
     async def close(self, plan: PlanHandle) -> None:
         """Give a plan back."""
-        await self._around.pool.close(plan)
+        for text in await self._around.pool.close(plan):
+            self._warn(text)
 
     # Rows
 

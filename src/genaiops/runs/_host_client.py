@@ -130,11 +130,13 @@ class PlanHandle:
         )
         return json.loads(payload)  # type: ignore[no-any-return]
 
-    async def close(self) -> None:
-        """Let the host forget the plan."""
+    async def close(self) -> list[str]:
+        """Let the host forget the plan; what it has to say at the end."""
         self.host.forget(self.number)
         with contextlib.suppress(HostError, GenaiopsError):
-            await self.host.request({"type": "close", "plan": self.number})
+            answer, _ = await self.host.request({"type": "close", "plan": self.number})
+            return list(answer.get("warnings") or ())
+        return []
 
 
 class HostClient:

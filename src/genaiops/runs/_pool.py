@@ -42,10 +42,11 @@ class HostPool:
             self._leave(host)
             raise
 
-    async def close(self, plan: PlanHandle) -> None:
-        """A run no longer needs its plan."""
-        await plan.close()
+    async def close(self, plan: PlanHandle) -> list[str]:
+        """A run no longer needs its plan; what its host has to say at the end."""
+        said = await plan.close()
         self._leave(plan.host)
+        return said
 
     def retire(self, host: HostClient) -> bool:
         """Open nothing more in this host; it ends when its last plan is closed.

@@ -1,4 +1,4 @@
-"""Spans in OpenTelemetry's words: OTLP/JSON lines for files, the OTLP exporter for back-ends.
+"""Spans in OpenTelemetry's words, as OTLP/JSON: lines for files, requests for back-ends.
 
 Names follow the GenAI semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/); they are still in
 development, so this is the only module that knows them.
@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genaiops.errors import MissingExtraError
 from genaiops.tracing._spans import Span
 
 # Our word for what a span is -> gen_ai.operation.name
@@ -98,72 +97,3 @@ def _value(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {"stringValue": json.dumps(value, ensure_ascii=False, default=str)}
     return {"stringValue": str(value)}
-
-
-def export_otlp(spans: Sequence[Span], environ: Mapping[str, str], resource: Mapping[str, Any] | None = None) -> bool:
-    """Send spans to the back-end that `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) names.
-
-    Returns:
-        Whether the back-end took them. False too when no endpoint is set: nothing was sent.
-
-    Raises:
-        MissingExtraError: An endpoint is set and the extra `otlp` is not installed.
-    """
-    traces = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    endpoint = traces or (f"{base.rstrip('/')}/v1/traces" if base else None)
-    if endpoint is None:
-        return False
-    exporter = _exporter(endpoint, environ.get("OTEL_EXPORTER_OTLP_HEADERS"))
-    try:
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        return bool(exporter.export(_readable(spans, resource or {})) is SpanExportResult.SUCCESS)
-    finally:
-        exporter.shutdown()
-
-
-def _exporter(endpoint: str, headers: str | None) -> Any:
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError as error:
-        raise MissingExtraError(
-            "opentelemetry-exporter-otlp-proto-http", extra="otlp", purpose="to send traces"
-        ) from error
-    pairs = dict(pair.split("=", 1) for pair in (headers or "").split(",") if "=" in pair)
-    return OTLPSpanExporter(endpoint=endpoint, headers={key.strip(): value for key, value in pairs.items()})
-
-
-def _readable(spans: Sequence[Span], resource: Mapping[str, Any]) -> list[Any]:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
-    origin = Resource.create({"service.name": "genaiops", **{key: str(value) for key, value in resource.items()}})
-    scope = InstrumentationScope("genaiops")
-
-    def context(span_id: int, trace_id: int) -> Any:
-        return SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
-    return [
-        ReadableSpan(
-            name=span.name,
-            context=context(span.span_id, span.trace_id),
-            parent=context(span.parent_id, span.trace_id) if span.parent_id else None,
-            resource=origin,
-            attributes={key: _plain(value) for key, value in span_attributes(span).items() if value is not None},
-            kind=SpanKind.CLIENT if span.kind in ("llm", "embedding") else SpanKind.INTERNAL,
-            status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
-            start_time=span.start_ns,
-            end_time=span.end_ns,
-            instrumentation_scope=scope,
-        )
-        for span in spans
-    ]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
