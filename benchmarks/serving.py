@@ -1,9 +1,9 @@
-"""What serving costs: requests per CPU second of the server, latency of a model flow under load, start, memory.
+"""What serving costs: requests per CPU second of the server, latency of a model flow under load, start.
 
 The yardstick of a Python flow is a bare Starlette handler that returns the same JSON, served by uvicorn with uvloop and
 httptools, measured in the same run by the same client: rounds alternate, so that a busy machine troubles both alike.
 
-    python benchmarks/serving.py [--seconds 5] [--rounds 3] [--minutes 10] [--promptflow PYTHON]
+    python benchmarks/serving.py [--seconds 5] [--rounds 3] [--promptflow PYTHON]
 """
 
 from __future__ import annotations
@@ -105,12 +105,6 @@ def cpu_s(pid: int) -> float:
     return sum(map(cpu_of, descendants(pid)))
 
 
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process and its children."""
-    pages = sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in descendants(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 @contextlib.contextmanager
 def server(command: Sequence[str], port: int, **variables: str) -> Iterator[tuple[int, float]]:
     """A server; gives its process id and the seconds until it took a connection."""
@@ -143,13 +137,13 @@ def rate(pid: int, port: int, *, seconds: float) -> tuple[float, Load]:
     return len(load.latencies) / (cpu_s(pid) - before), load
 
 
-def _serve(flow: Path, port: int) -> list[str]:
+def serve_command(flow: Path, port: int) -> list[str]:
     return [*GENAIOPS, "serve", str(flow), "--port", str(port), "--drain-delay", "0"]
 
 
 def python_flow(folder: Path, arguments: argparse.Namespace) -> None:
     flow = write_flow(folder, THREE_NODES, "python")
-    commands = {"genaiops": (_serve(flow, 18701), 18701), "starlette": ([PYTHON, "-c", BARE, "18702"], 18702)}
+    commands = {"genaiops": (serve_command(flow, 18701), 18701), "starlette": ([PYTHON, "-c", BARE, "18702"], 18702)}
     if arguments.promptflow:
         pf = [str(Path(arguments.promptflow).parent / "pf"), "flow", "serve", "--source", str(flow), "--port", "18703"]
         commands["prompt flow"] = ([*pf, "--engine", "fastapi", "--skip-open-browser"], 18703)
@@ -167,8 +161,6 @@ def python_flow(folder: Path, arguments: argparse.Namespace) -> None:
                 found, load = rate(pids[name], port, seconds=arguments.seconds)
                 rates[name].append(found)
                 assert not load.failed, f"{name}: {load.failed} requests failed"
-        if arguments.minutes:
-            _endurance(pids["genaiops"], 18701, arguments.minutes)
     middle = {name: statistics.median(found) for name, found in rates.items()}
     rows = [[name, f"{middle[name]:,.0f}", f"{starts[name]:.2f} s"] for name in commands]
     table("A Python flow of three nodes", ["server", "requests per CPU second", "start to ready"], rows)
@@ -178,27 +170,9 @@ def python_flow(folder: Path, arguments: argparse.Namespace) -> None:
     verdict("start to ready", starts["genaiops"], 2.0, "s")
 
 
-def _endurance(pid: int, port: int, minutes: float) -> None:
-    """Four fifths of what it can do, for a while: memory and errors."""
-    single = drive(port, BODY, clients=16, seconds=2)
-    busy_s = single.seconds / len(single.latencies) * 16
-    memory, failed, asked = [], 0, 0
-    end = time.perf_counter() + 60 * minutes
-    while time.perf_counter() < end:
-        load = drive(port, BODY, clients=16, seconds=min(10, 6 * minutes), pause_s=busy_s * 0.25)
-        failed, asked = failed + load.failed, asked + len(load.latencies)
-        memory.append(memory_mb(pid))
-    half = memory[len(memory) // 2 :]
-    sizes = [f"{memory[len(memory) // 10]:.1f} MB", f"{memory[-1]:.1f} MB"]
-    headers = ["minutes", "requests", "failed", "memory after a tenth", "at the end"]
-    table("Four fifths of what it can do", headers, [[f"{minutes:g}", f"{asked:,}", failed, *sizes]])
-    verdict("growth of memory over the second half", half[-1] - half[0], 2.0, "MB")
-    verdict("failed requests", failed, 0, "requests")
-
-
 def model_flow(folder: Path, arguments: argparse.Namespace) -> None:
     flow = write_flow(folder, ONE_MODEL_NODE, "model")
-    command = [*_serve(flow, 18704), "--no-cache"]
+    command = [*serve_command(flow, 18704), "--no-cache"]
     with model_server("--latency-ms", "200") as url, server(command, 18704, **model_environ(url)) as (pid, start_s):
         drive(18704, b'{"text": "warm"}', clients=128, seconds=8)
         before = cpu_s(pid)
@@ -217,7 +191,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=0, help="of load at four fifths, for the memory")
     parser.add_argument("--promptflow", help="the Python of an environment with prompt flow, to compare")
     arguments = parser.parse_args()
     with workshop() as folder:

@@ -50,6 +50,29 @@ def test_a_bad_body_is_refused_with_what_is_wrong(
     assert served.score({"text": "still here"}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"content_type": "application/json; charset=utf-8"}, 200),
+        ({"content_type": "application/problem+json"}, 200),
+        ({"content_type": "application/x-www-form-urlencoded"}, 200),  # what `curl -d` says
+        ({"content_type": "text/plain"}, 200),
+        ({"content_type": "application/octet-stream"}, 200),
+        ({"content_type": "application/xml"}, 415),
+        ({"content_type": "multipart/form-data; boundary=x"}, 415),
+        ({"content_type": "image/png"}, 415),
+        ({"content_type": "nonsense"}, 415),
+        ({"content_encoding": "identity"}, 200),
+        ({"content_encoding": "gzip"}, 415),
+    ],
+)
+def test_a_body_that_says_it_is_something_else_is_refused(
+    serve: Serve, echo_flow: Path, headers: dict[str, str], status: int
+) -> None:
+    assert serve(echo_flow).score({"text": "hi"}, **headers).status == status
+
+
 def test_plain_text_is_the_value_of_the_only_input(serve: Serve, stream_flow: Path) -> None:
     assert serve(stream_flow).score(b"hello").json() == {"output_echo": "Echo: hello "}
 

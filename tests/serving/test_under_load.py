@@ -83,3 +83,29 @@ def test_no_body_makes_the_server_fail(one_server: Served, body: object) -> None
 
     assert answer.status in (200, 400)
     assert one_server.request("GET", "/livez").status == 200
+
+
+WHOLE = b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"text": "hi"}'
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(
+        st.binary(max_size=300),
+        # A good request, damaged somewhere.
+        st.builds(
+            lambda start, length, rubbish: WHOLE[:start] + rubbish + WHOLE[start + length :],
+            st.integers(0, len(WHOLE)),
+            st.integers(0, 20),
+            st.binary(max_size=20),
+        ),
+    )
+)
+def test_no_bytes_make_the_server_fail_or_hang(one_server: Served, data: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", one_server.port), timeout=60) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        answer = client.recv(4096)
+
+    assert answer == b"" or answer[:10] in (b"HTTP/1.1 2", b"HTTP/1.1 4")
+    assert one_server.request("GET", "/livez").status == 200

@@ -43,8 +43,10 @@ def main(_: Sequence[str]) -> int:
         return 0
     hello = {**first[0], **json.loads(first[1])}
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "uvicorn"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Anybody can send what is no HTTP, as often as they like: it is answered, and fills no log.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     try:
         code = _run(hello, pipe)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told

@@ -14,7 +14,7 @@ from typing import Any
 from genaiops.flows import ChatShape, Flow, InputDef, Outcome
 from genaiops.serving._errors import RequestRefused, refusal_of
 from genaiops.serving._presence import presence_of
-from genaiops.serving._requests import Scope, read_body, read_json
+from genaiops.serving._requests import Scope, check_content_type, read_body, read_json
 from genaiops.serving._responses import encode, send_json
 from genaiops.serving._score import broken_stream
 from genaiops.serving._service import Service, StreamedRow, is_stream
@@ -53,6 +53,7 @@ async def chat_completions(service: Service, scope: Scope, receive: Any, send: A
     shape = chat_shape(service.flow, service.plan.signature)
     if shape is None:
         raise RequestRefused(404, "This flow is not a chat flow: it has no single text input. Use POST /score.")
+    check_content_type(scope)
     options = service.options
     body = await read_body(scope, receive, max_bytes=options.max_body_bytes, timeout_s=options.body_timeout_s)
     request = _request_of(body)

@@ -107,6 +107,7 @@ def _operation(summary: str, content: dict[str, Any], required: bool, answer: di
         "406": "No acceptable form of the answer",
         "408": "The body came too slowly",
         "413": "The body is too large",
+        "415": "The body is neither JSON nor text",
         "429": "The server is busy",
         "503": "The server is shutting down",
         "504": "No answer in time",

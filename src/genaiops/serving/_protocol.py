@@ -56,6 +56,9 @@ def watched_protocol(service: Service) -> type:
             _cancel(self._head_timer)
             self._head_timer = None
             super().on_headers_complete()
+            if service.phase == "draining":
+                # The client opens its next connection to a server that stays.
+                self.cycle.keep_alive = False
 
         def on_message_complete(self) -> None:
             self.scope["state"]["is_whole"] = True

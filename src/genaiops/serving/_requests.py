@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from genaiops.serving._presence import ClientGone
 
 Scope = MutableMapping[str, Any]
 _HEADERS = "genaiops.headers"
+_TYPES = re.compile(r"|application/(json|[a-z0-9.-]+\+json|x-www-form-urlencoded|octet-stream)|text/[a-z0-9.+-]+")
 
 # Python's own limit is a thousand calls; what comes in must go through a flow and come out again below it.
 MAX_DEPTH = 128
@@ -28,6 +30,23 @@ def header(scope: Scope, name: bytes) -> str:
         headers = scope[_HEADERS] = dict(scope["headers"])
     value = headers.get(name)
     return str(value.decode("latin-1")) if value is not None else ""
+
+
+def check_content_type(scope: Scope) -> None:
+    """Let bodies pass that may be JSON or text, as far as their headers tell.
+
+    prompt flow's server reads any body as JSON, and clients rely on it: `curl -d` calls JSON a form.
+
+    Raises:
+        RequestRefused: It is something else, or compressed (415).
+    """
+    content_type = header(scope, b"content-type")
+    if content_type != "application/json" and not _TYPES.fullmatch(content_type.partition(";")[0].strip().lower()):
+        expected = "Expected application/json, or a text for a flow with one input."
+        raise RequestRefused(415, f"The content type {content_type[:100]!r} cannot be read. {expected}")
+    encoding = header(scope, b"content-encoding").lower()
+    if encoding not in ("", "identity"):
+        raise RequestRefused(415, f"The content encoding {encoding[:100]!r} cannot be read; send the body as it is.")
 
 
 async def read_body(scope: Scope, receive: Any, *, max_bytes: int, timeout_s: float) -> bytes:

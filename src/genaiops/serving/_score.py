@@ -10,7 +10,7 @@ from genaiops.flows import Outcome
 from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused, refusal_of
 from genaiops.serving._negotiation import check_acceptable, wants_stream
 from genaiops.serving._presence import presence_of
-from genaiops.serving._requests import Scope, header, inputs_of, read_body, read_json
+from genaiops.serving._requests import Scope, check_content_type, header, inputs_of, read_body, read_json
 from genaiops.serving._responses import encode, send_json
 from genaiops.serving._service import Service, StreamedRow, is_stream, recorder_of
 from genaiops.serving._stream import EventWriter, StreamTooLong
@@ -62,6 +62,7 @@ async def read_inputs(service: Service, scope: Scope, receive: Any) -> dict[str,
     Raises:
         RequestRefused: The body is too large, too slow, no JSON, or lacks inputs.
     """
+    check_content_type(scope)
     options = service.options
     body = await read_body(scope, receive, max_bytes=options.max_body_bytes, timeout_s=options.body_timeout_s)
     return inputs_of(body, service.plan.signature)

@@ -199,7 +199,7 @@ class Service:
                 request_id,
                 failure.get("node"),
                 failure.get("message"),
-                failure.get("traceback", ""),
+                failure.get("traceback") or "",
             )
         if self.request_log is not None:
             self.request_log.write(outcome, request_id)
