@@ -6,6 +6,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start thousands of processes: none of them shall compile again what the one before has compiled.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test test-slow test-model bench clean help
 
 help:  ## Show the commands.
