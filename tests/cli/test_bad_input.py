@@ -116,6 +116,17 @@ MISTAKES = {
     "a literal that cannot be converted": Mistake(
         "flow.dag.yaml", 'inputs: {text: "${inputs.text}"}', 'inputs: {text: "${inputs.text}", times: two}', 9, "'two'"
     ),
+    "two nodes of one name": Mistake("flow.dag.yaml", "- name: second", "- name: first", 10, "line 6"),
+    "a misspelt package tool": Mistake(
+        "flow.dag.yaml",
+        "type: python\n  source: {type: code, path: tool.py}",
+        "type: python\n  source: {type: package, tool: promptflow.tools.embeding.embedding}",
+        8,
+        "Did you mean 'promptflow.tools.embedding.embedding'?",
+    ),
+    "a connection of a type that reaches no model": Mistake(
+        "flow.dag.yaml", "connection: sim", "connection: search", 13, "CustomConnection"
+    ),
     "a missing include": Mistake(
         "flow.dag.yaml", "nodes:", "additional_includes: [./hlper.py]\nnodes:", 5, "Did you mean 'helper.py'?"
     ),
@@ -148,6 +159,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name, text in files.items():
             (tmp_path / folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setenv("SIM_CONNECTION_TYPE", "simulated")
+    monkeypatch.setenv("SEARCH_CONNECTION_TYPE", "custom")
+    monkeypatch.setenv("SEARCH_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

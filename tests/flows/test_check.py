@@ -264,6 +264,9 @@ class Connections:
     def check(self, name: str) -> list[str]:
         return []
 
+    def describe(self, name: str) -> dict[str, str]:
+        return {"type": "azure_open_ai"}
+
 
 @dataclass(frozen=True)
 class Missing:

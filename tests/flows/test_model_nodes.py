@@ -254,7 +254,8 @@ def test_package_tools_of_prompt_flow_run_and_are_kept(write_flow: Write, tmp_pa
     [
         ("promptflow_vectordb.tool.common_index_lookup.search", "search service's own library"),
         ("promptflow.tools.open_model_llm.OpenModelLLM.call", "serverless"),
-        ("my_package.tool.nothing", "There are none."),
+        ("my_package.tool.nothing", "Install the package that offers it."),
+        ("promptflow.tools.embeding.embedding", "Did you mean 'promptflow.tools.embedding.embedding'?"),
     ],
 )
 def test_a_package_tool_that_is_not_there_is_refused_with_what_to_do(write_flow: Write, tool: str, hint: str) -> None:

@@ -16,8 +16,7 @@ from genaiops.audits._imports import (
     outside_packages,
     read_imports,
 )
-from genaiops.audits._tools import tool_fate
-from genaiops.flows import Finding, FlowSurvey, survey_flow
+from genaiops.flows import Finding, FlowSurvey, survey_flow, tool_fate
 
 Verdict = Literal["runs", "runs with changes", "broken", "unsupported"]
 VERDICTS: tuple[Verdict, ...] = ("runs", "runs with changes", "broken", "unsupported")
@@ -149,12 +148,13 @@ def _told(finding: Finding, root: Path) -> str:
 def _tool_reasons(survey: FlowSurvey) -> Iterator[_Reason]:
     for tool in survey.package_tools():
         fate = tool_fate(tool)
+        reason = f"{fate.reason} {fate.hint or ''}".strip()
         if fate.state == "retired":
-            yield _Reason(fate.reason, "runs with changes", "tool")
+            yield _Reason(reason, "runs with changes", "tool")
         elif fate.state == "unknown":
-            yield _Reason(fate.reason, "broken", "mistake")
-        elif fate.state == "package" and not _is_installed(tool) and not _required(survey, tool.partition(".")[0]):
-            yield _Reason(fate.reason, "runs with changes", "fill in")
+            yield _Reason(reason, "broken", "mistake")
+        elif fate.state == "package" and not _required(survey, tool.partition(".")[0]):
+            yield _Reason(reason, "runs with changes", "fill in")
 
 
 def _import_reasons(uses: Sequence[ImportUse], root: Path, explain: Explain) -> Iterator[_Reason]:
@@ -191,10 +191,3 @@ def _required(survey: FlowSurvey, package: str) -> bool:
         if wanted in names or any(name.startswith(f"{wanted}-") for name in names):
             return True
     return False
-
-
-def _is_installed(tool: str) -> bool:
-    from importlib.metadata import entry_points
-
-    packages = {entry.value.partition(".")[0].partition(":")[0] for entry in entry_points(group="package_tools")}
-    return tool.partition(".")[0] in packages

@@ -142,6 +142,9 @@ class _Replayed:
     def check(self, name: str) -> list[str]:
         return []
 
+    def describe(self, name: str) -> dict[str, Any]:
+        return self._store.describe(name)
+
 
 def check_data(flow: str, data: Path, mapping: dict[str, str]) -> list[Finding]:
     """Findings of a mapping against the columns of a dataset and the inputs of a flow that loads."""

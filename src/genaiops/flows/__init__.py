@@ -3,6 +3,7 @@
 from genaiops.flows._assistants import AssistantDefinition, AssistantToolInvoker
 from genaiops.flows._check import KnownConnections, MissingField, check_flow, survey_flow
 from genaiops.flows._check_mapping import check_mapping
+from genaiops.flows._check_packages import tool_fate
 from genaiops.flows._check_secrets import SecretPlace, find_secrets
 from genaiops.flows._check_survey import FlowSurvey
 from genaiops.flows._decorators import ToolProvider, tool
@@ -79,4 +80,5 @@ __all__ = [
     "parse_yaml",
     "survey_flow",
     "tool",
+    "tool_fate",
 ]

@@ -13,6 +13,7 @@ from genaiops.flows._check_entry import check_entry
 from genaiops.flows._check_graph import check_graph, mapping
 from genaiops.flows._check_imports import check_imports
 from genaiops.flows._check_nodes import ConnectionUse, check_nodes
+from genaiops.flows._check_packages import check_package_tools
 from genaiops.flows._check_prompty import check_prompty
 from genaiops.flows._check_report import FlowFiles, Report
 from genaiops.flows._check_secrets import find_secrets
@@ -24,6 +25,12 @@ from genaiops.flows._model import Finding
 from genaiops.flows._yaml import YamlDocument, load_yaml, parse_yaml
 
 _ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_]\w*)")
+# Connection classes that are no class of the user's own.
+_OWN_CONNECTIONS = (
+    "AzureOpenAIConnection", "OpenAIConnection", "ServerlessConnection", "CognitiveSearchConnection", "SerpConnection",
+    "AzureContentSafetyConnection", "FormRecognizerConnection", "AzureAIServicesConnection", "QdrantConnection",
+    "WeaviateConnection",
+)  # fmt: skip
 _CONNECTION_FIELD = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
 
 
@@ -58,6 +65,10 @@ class KnownConnections(Protocol):
 
     def check(self, name: str) -> list[str]:
         """What is wrong with a connection, without a secret."""
+        ...
+
+    def describe(self, name: str) -> Mapping[str, Any]:
+        """Its `type` and more, without a secret."""
         ...
 
 
@@ -96,6 +107,7 @@ def check_flow(
         if environ is not None:
             _check_variables(survey.document, environ, report)
     check_imports(survey, report)
+    check_package_tools(survey, report)
     if not report.has_errors:
         _check_by_loading(path, chosen, report)
     if replaced:
@@ -262,10 +274,33 @@ def _check_connections(
         lines = sorted({other.line for other in others if other.line} - {use.line})
         again = f" It is used again on line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}." if lines else ""
         where: dict[str, Any] = {"file": use.file, "line": use.line, "node": use.node}
-        _check_connection(name, known, again, where, report)
+        if _check_connection(name, known, again, where, report):
+            for user in (use, *others):
+                _check_type(name, user, known, report)
 
 
-def _check_connection(name: str, known: KnownConnections, again: str, where: dict[str, Any], report: Report) -> None:
+def _check_type(name: str, use: ConnectionUse, known: KnownConnections, report: Report) -> None:
+    """A connection has to be of a class that its user takes; a simulated one fits everywhere, a custom one may."""
+    from genaiops.connections import connection_class
+
+    spelling = known.describe(name).get("type")
+    classes = [cls.__name__ for cls in connection_class(spelling).__mro__]
+    if not use.types or {*classes} & {*use.types, "SimulatedConnection"} or "Connection" in use.types:
+        return
+    if "CustomConnection" in classes and not {*use.types} & {*_OWN_CONNECTIONS}:
+        return
+    report.error(
+        "InvalidConnectionType",
+        f"The connection {name!r} is a {classes[0]}, which does not fit here.",
+        file=use.file,
+        line=use.line,
+        node=use.node,
+        hint=f"It has to be one of: {', '.join(sorted(use.types))}.",
+    )
+
+
+def _check_connection(name: str, known: KnownConnections, again: str, where: dict[str, Any], report: Report) -> bool:
+    """Whether it is known and complete; what is wrong is reported."""
     try:
         if name not in known:
             report.error(
@@ -274,12 +309,12 @@ def _check_connection(name: str, known: KnownConnections, again: str, where: dic
                 hint=_hint_for_connection(name, known.names()),
                 **where,
             )
-            return
+            return False
         missing = [f"{value.field} ({' or '.join(value.variables[:2])})" for value in known.missing([name])]
         problems = known.check(name)
     except GenaiopsError as error:
         report.error(error.kind, f"The connection {name!r}: {error.message}{again}", hint=error.hint, **where)
-        return
+        return False
     if missing:
         report.error(
             "missing-variable",
@@ -287,9 +322,10 @@ def _check_connection(name: str, known: KnownConnections, again: str, where: dic
             hint="Set the variables in the environment or in .env.",
             **where,
         )
-        return
+        return False
     for problem in problems:
         report.warning("ConnectionSettingsError", f"The connection {name!r}: {problem}{again}", **where)
+    return True
 
 
 def _hint_for_connection(name: str, known: Sequence[str]) -> str:

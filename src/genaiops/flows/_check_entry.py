@@ -14,6 +14,7 @@ from genaiops.flows._check_nodes import read_python
 from genaiops.flows._check_report import FlowFiles, Report
 from genaiops.flows._check_source import ClassFacts, FunctionFacts, SourceFacts
 from genaiops.flows._check_templates import near
+from genaiops.flows._check_values import misfit
 from genaiops.flows._locate import is_entry
 from genaiops.flows._yaml import YamlDocument
 
@@ -150,6 +151,14 @@ def _check_signature(section: str, function: FunctionFacts, document: YamlDocume
                 file=document.path,
                 line=document.line(section, key),
                 hint=suggest(str(key), known),
+            )
+        kind, default = mapping(written[key]).get("type"), mapping(written[key]).get("default")
+        if kind and default not in (None, "") and (wrong := misfit(str(kind), default)):
+            report.error(
+                "InputTypeError",
+                f"The default of {key!r} is {wrong}.",
+                file=document.path,
+                line=document.line(section, key, "default"),
             )
     missing = [name for name in function.required if name not in written]
     if missing:

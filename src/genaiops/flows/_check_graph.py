@@ -354,7 +354,7 @@ def _check_reference(
         report.error(
             "NodeReferenceNotFound",
             f"{body.title} reads node {reference.name!r}, which does not exist.",
-            hint=_hint_for_node(reference, names, inputs),
+            hint=_hint_for_node(reference, names, inputs, body.name),
             **where,
         )
     elif reference.section != "output":
@@ -366,7 +366,7 @@ def _check_reference(
         )
 
 
-def _hint_for_node(reference: Reference, names: set[str], inputs: Mapping[str, Any]) -> str:
+def _hint_for_node(reference: Reference, names: set[str], inputs: Mapping[str, Any], own: str | None = None) -> str:
     stripped = reference.name.strip()
     if stripped != reference.name and (stripped in names or stripped == "inputs"):
         return "Remove the blanks inside the braces."
@@ -374,7 +374,7 @@ def _hint_for_node(reference: Reference, names: set[str], inputs: Mapping[str, A
         return f"Did you mean ${{inputs.{reference.name}}}?"
     if reference.name == "input":
         return f"Did you mean ${{inputs.{reference.section}}}?"
-    return suggest(reference.name, names)
+    return suggest(reference.name, names - {own})
 
 
 def _hint_for_section(reference: Reference) -> str:

@@ -25,7 +25,7 @@ def check_imports(survey: FlowSurvey, report: Report) -> None:
     flow itself is reported there.
     """
     own = _own_modules(survey.files)
-    may_be_installed_later = _has_requirements(survey)
+    may_be_installed_later = has_requirements(survey)
     for path in survey.python_files():
         for module, line in _imports(path):
             if module in own or module in _ANSWERED or is_installed(module):
@@ -51,7 +51,8 @@ def _own_modules(files: FlowFiles) -> set[str]:
     return found
 
 
-def _has_requirements(survey: FlowSurvey) -> bool:
+def has_requirements(survey: FlowSurvey) -> bool:
+    """Whether the flow may run in an environment of its own, with packages that are not installed here."""
     front = mapping(survey.document.data if survey.document else None)
     named = mapping(front.get("environment")).get("python_requirements_txt")
     return bool(named) or survey.files.find("requirements.txt") is not None

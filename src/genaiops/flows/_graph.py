@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.flows._model import Finding, InputDef, Node, OutputDef
@@ -70,7 +70,7 @@ def _check_node_references(node: Node, by_name: Mapping[str, Node], *, file: str
                     file=file,
                     line=line,
                     node=node.name,
-                    hint=_hint_for_node(reference, by_name),
+                    hint=_hint_for_node(reference, by_name.keys(), node.name),
                     kind="NodeReferenceNotFound",
                 )
             )
@@ -116,12 +116,12 @@ def unsupported_section(
     )
 
 
-def _hint_for_node(reference: Reference, by_name: Mapping[str, Node]) -> str:
-    if reference.name.strip() in by_name:
+def _hint_for_node(reference: Reference, names: Collection[str], own: str) -> str:
+    if reference.name.strip() in names:
         return f"Write ${{{reference.name.strip()}.output}} without blanks inside the braces."
     if reference.name in ("inputs", "flow"):
         return "Write ${inputs.NAME} for a flow input."
-    return suggest(reference.name, by_name)
+    return suggest(reference.name, [name for name in names if name != own])
 
 
 def _line_of(node: Node, reference: Reference) -> int | None:

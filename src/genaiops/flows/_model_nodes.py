@@ -26,7 +26,7 @@ _SERVED_MODULES = frozenset({"promptflow.tools", "promptflow.tools.aoai", "promp
 # The key of a node that an error is about, by its kind.
 _SAID_AT = {"APINotFound": "api", "InvalidConnectionType": "connection"}
 # Tools of prompt flow's own package that are model nodes with a template: their flavour and provider.
-_TEMPLATE_TOOLS = {
+TEMPLATE_TOOLS = {
     "promptflow.tools.llm.llm": ("llm", None),
     "promptflow.tools.llm_vision.llm_vision": ("vision", None),
     "promptflow.tools.aoai_gpt4v.AzureOpenAI.chat": ("vision", "AzureOpenAI"),
@@ -162,9 +162,9 @@ class ModelNodes:
 
         template, file = self._template(node)
         tool = (node.source.tool if node.source else None) or ""
-        if tool not in _TEMPLATE_TOOLS:
+        if tool not in TEMPLATE_TOOLS:
             return self._package_with_prompt(node, compiler, literals, template)
-        flavour, provider = _TEMPLATE_TOOLS[tool]
+        flavour, provider = TEMPLATE_TOOLS[tool]
         constants = literals.prepare(node, {name: InputDef(type="image") for name in image_variables(template)})
         connection = self._connection(node, literals, constants)
         api = str(constants.pop("api", None) or "chat")

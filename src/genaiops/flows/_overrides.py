@@ -25,8 +25,10 @@ def apply_connections(
     For an llm node the keys are `connection`, `deployment_name` and `model`; for other nodes any input that takes a
     connection. Reports `InvalidFlowError` for an unknown node or key.
     """
+    if not connections:
+        return list(bodies)
     changed = {str(body.body.get("name")): body for body in bodies}
-    for node, values in _by_node(connections or {}).items():
+    for node, values in _by_node(connections).items():
         chosen = changed.get(node)
         if chosen is None:
             report(_error(document, f"There is no node {node!r} to give a connection to.", suggest(node, changed)))
@@ -69,8 +71,10 @@ def apply_overrides(
 ) -> tuple[dict[str, Any], list[ChosenBody]]:
     """Put values at dotted places such as `inputs.text.default` and `nodes.ask.inputs.temperature`."""
     result: Any = dict(data)
+    if not overrides:
+        return result, list(bodies)
     by_name = {str(body.body.get("name")): body for body in bodies}
-    for place, value in (overrides or {}).items():
+    for place, value in overrides.items():
         head, *rest = str(place).split(".")
         if head == "nodes" and len(rest) > 1:
             chosen = by_name.get(rest[0])

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -179,7 +179,7 @@ def load_package_tool(node: Node, *, file: Path) -> ToolFunction:
             f"No installed package offers the tool {identity!r}.",
             file=file,
             line=line,
-            hint=suggest(identity, metas),
+            hint=_hint_for_tool(identity, metas),
         )
     try:
         module = importlib.import_module(str(meta["module"]))
@@ -232,3 +232,10 @@ def instantiate(node: Node, tool: ToolFunction, constants: dict[str, Any], refer
     except Exception as error:
         where, line = place_in_user_code(error, tool.file or file)
         raise tool_error(node, type(error).__name__, str(error), file=where, line=line) from error
+
+
+def _hint_for_tool(identity: str, offered: Collection[str]) -> str:
+    from genaiops.prompts import PACKAGE_TOOLS
+
+    near = suggest(identity, {*offered, *PACKAGE_TOOLS})
+    return near if near.startswith("Did") else "Install the package that offers it."

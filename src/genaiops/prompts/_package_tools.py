@@ -24,12 +24,14 @@ _INDEX = (
     "It read an index through a package that is no longer published. Query the index with the search service's own "
     "library in a Python node"
 )
+_ENDPOINT = (
+    "It called an online endpoint of Azure Machine Learning. Use an llm node with a connection of the type "
+    "'serverless', or 'open_ai' with a base_url"
+)
 _RETIRED = {
-    "promptflow.tools.open_model_llm.": (
-        "It called an online endpoint of Azure Machine Learning. Use an llm node with a connection of the type "
-        "'serverless', or 'open_ai' with a base_url"
-    ),
-    "promptflow_vectordb.tool.": _INDEX,
+    "promptflow.tools.open_model_llm.": _ENDPOINT,
+    "promptflow.tools.open_source_llm.": _ENDPOINT,
+    "promptflow_vectordb.": _INDEX,
     "embeddingstore.tool.": _INDEX,
 }
 
