@@ -172,19 +172,20 @@ def test_pure_functions_are_kept_when_they_say_so(write_flow: Write, tmp_path: P
 def test_a_streamed_answer_reaches_the_caller_in_pieces(write_flow: Write) -> None:
     folder = write_flow({**FILES, "flow.dag.yaml": FLOW.replace(', prompt: {reference: "${make.output}"}', "")})
 
-    async def main() -> list[str]:
+    async def main() -> tuple[list[str], NodeOutcome]:
         models = Models()
         services = Services(connections=ConnectionStore.of({"chat": {"type": "simulated"}}), models=models)
         plan = await open_plan(load_flow(folder), services, streaming=True)
         outcome = await plan.run({"question": "one two three"}, streaming=True)
         pieces = [piece async for piece in outcome.outputs["answer"]]
         await models.aclose()
-        return pieces
+        return pieces, outcome.nodes["ask"]
 
-    pieces = asyncio.run(main())
+    pieces, node = asyncio.run(main())
 
     assert "".join(pieces) == "one two three (kind)"
     assert len(pieces) > 1
+    assert (node.model, node.simulated, node.tokens.output > 0) == ("gpt-4o", True, True)
 
 
 def test_a_stream_that_another_node_reads_is_a_plain_iterator(write_flow: Write) -> None:

@@ -26,6 +26,7 @@ from genaiops.errors import SettingsError
 from genaiops.tracing import Span, TokenUsage, start_span
 
 Mode = Literal["live", "record", "replay"]
+OnReply = Callable[[ModelReply], None]
 _Result = TypeVar("_Result")
 _MAX_CONCURRENCY = 256
 _DEADLINE_S = 600.0
@@ -167,18 +168,22 @@ class Models:
         timeout_s: float | None = None,
         extra_headers: Mapping[str, str] | None = None,
         repeat: int | None = None,
+        on_reply: OnReply | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The chunks of one reply as they come. Limits and retries are those of `call`, until the first chunk.
+
+        Args:
+            on_reply: Told the whole reply once the last chunk has come; the other arguments are those of `call`.
 
         Raises:
             ModelCallError: It failed for good, or the stream broke off.
         """
         asked = Asked(connection, api, {**body, "stream": True}, timeout_s, extra_headers)
         # Begun here and not with the first chunk: whoever reads the stream may do so outside of the row's spans.
-        return self._watched_stream(asked, repeat, self._span(asked))
+        return self._watched_stream(asked, repeat, self._span(asked), on_reply)
 
     async def _watched_stream(
-        self, asked: Asked, repeat: int | None, span: Span
+        self, asked: Asked, repeat: int | None, span: Span, on_reply: OnReply | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         asks_usage = bool((asked.body.get("stream_options") or {}).get("include_usage"))
         error: BaseException | None = None
@@ -187,6 +192,8 @@ class Models:
                 async for chunk in chunks:
                     if "_reply" in chunk:
                         self._note(span, chunk["_reply"])
+                        if on_reply is not None:
+                            on_reply(chunk["_reply"])
                     elif chunk.get("choices") or asks_usage:
                         yield chunk
         except ModelCallError as failure:
@@ -220,9 +227,18 @@ class Models:
         timeout_s: float | None = None,
         extra_headers: Mapping[str, str] | None = None,
         repeat: int | None = None,
+        on_reply: OnReply | None = None,
     ) -> Iterator[dict[str, Any]]:
         """As `stream`, for threads; the next chunk is fetched when it is asked for."""
-        chunks = self.stream(connection, body, api=api, timeout_s=timeout_s, extra_headers=extra_headers, repeat=repeat)
+        chunks = self.stream(
+            connection,
+            body,
+            api=api,
+            timeout_s=timeout_s,
+            extra_headers=extra_headers,
+            repeat=repeat,
+            on_reply=on_reply,
+        )
         try:
             while (chunk := self._run(_next(chunks))) is not None:
                 yield chunk

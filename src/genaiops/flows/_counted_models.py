@@ -119,7 +119,7 @@ class CountedModels:
         """An answer in chunks; streams are not kept."""
         self._outcome.model = str(body.get("model") or "")
         chunks: AsyncIterator[dict[str, Any]] = self._models.stream(
-            connection, body, api=api, **self._with_repeat(options)
+            connection, body, api=api, **self._of_stream(connection, options)
         )
         return chunks
 
@@ -137,9 +137,12 @@ class CountedModels:
         """An answer in chunks, from a thread that may wait."""
         self._outcome.model = str(body.get("model") or "")
         chunks: Iterator[dict[str, Any]] = self._models.stream_sync(
-            connection, body, api=api, **self._with_repeat(options)
+            connection, body, api=api, **self._of_stream(connection, options)
         )
         return chunks
+
+    def _of_stream(self, connection: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._with_repeat(options), "on_reply": lambda reply: self._note(reply, connection)}
 
     def _with_repeat(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "repeat": options.get("repeat") or self._repeat or None}
