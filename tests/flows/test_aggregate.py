@@ -199,3 +199,13 @@ def test_one_node_runs_alone(write_flow: Write) -> None:
     assert bad.error is not None
     assert bad.error["node"] == "grade"
     assert total.outputs["output"]["weights"] == [3]
+
+
+def test_the_record_of_an_aggregation_does_not_hold_all_rows_again(write_flow: Write) -> None:
+    result = aggregate(write_flow(FILES), [{"truth": "ab"}] * 1200)
+
+    total = result.nodes["total"]
+    assert total.output["lengths"] == [2] * 1200
+    lists = [value for value in total.inputs.values() if isinstance(value, list)]
+    assert lists
+    assert {(len(shown), shown[-1]) for shown in lists} == {(1001, "… 200 more")}

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from genaiops.flows._plan import Plan
 
 
+# Of longer lists the record shows the beginning: they stand in `outcomes.jsonl`, row by row.
+_SHOWN_ITEMS = 1000
+
+
 async def aggregate_graph(
     plan: Plan,
     graph: CompiledGraph,
@@ -51,4 +55,12 @@ async def aggregate_graph(
     nodes = row.outcomes()
     for node in nodes.values():
         node.output = recorded(node.output, write_image)
+        if node.inputs:
+            node.inputs = {name: _shown(value) for name, value in node.inputs.items()}
     return AggregationOutcome(metrics=metrics, nodes=nodes, error=row.error)
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) <= _SHOWN_ITEMS:
+        return value
+    return [*value[:_SHOWN_ITEMS], f"… {len(value) - _SHOWN_ITEMS} more"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,9 +171,9 @@ class AggregationInputs:
 
     def sorted(self) -> AggregationInputs:
         """The same, in the order of the rows."""
-        order = sorted(range(len(self.rows)), key=lambda index: (self.rows[index] is None, self.rows[index] or 0))
-        if order == list(range(len(order))):
+        if all(first is not None and second is not None and first < second for first, second in pairwise(self.rows)):
             return self
+        order = sorted(range(len(self.rows)), key=lambda index: (self.rows[index] is None, self.rows[index] or 0))
         columns = {
             key: [values[index] for index in order] if len(values) == len(order) else values
             for key, values in self.columns.items()

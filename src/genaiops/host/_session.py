@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,8 +211,7 @@ class Session:
     async def _aggregate(self, plan: Plan, path: Path) -> bytes:
         from genaiops.flows import AggregationInputs
 
-        lines = await asyncio.to_thread(read_for_aggregation, path)
-        inputs = await asyncio.to_thread(AggregationInputs.from_outcomes, lines)
+        inputs = await asyncio.to_thread(AggregationInputs.from_outcomes, read_for_aggregation(path))
         result = await plan.aggregate(inputs)
         return encode_json(result.to_json())
 
@@ -279,22 +278,14 @@ def _input_form(item: Any) -> Message:
     return {"type": item.type, "has_default": has_default, "default": item.default}
 
 
-def read_for_aggregation(path: Path) -> list[Mapping[str, Any]]:
-    """What aggregation needs of the latest outcome of each row; the rest of a line is let go at once."""
-    latest: dict[int, Message] = {}
+def read_for_aggregation(path: Path) -> Iterator[Message]:
+    """What aggregation needs of each row, one at a time; the file holds one line a row, in order."""
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                break
+                return
             form = json.loads(line)
-            has_own = bool(form.get("aggregation"))
-            latest[form["row"]] = {
-                "row": form["row"],
-                "status": form["status"],
-                "aggregation": form.get("aggregation"),
-                "outputs": None if has_own else form.get("outputs"),
-            }
-    return list(latest.values())
+            yield {key: form.get(key) for key in ("row", "status", "aggregation", "outputs")}
 
 
 def run_session(pipe: ParentPipe) -> int:
