@@ -1,7 +1,8 @@
 """Every `sh` and `python` block of the docs runs, in the order of its page, in a scratch copy of the examples.
 
 A block that cannot run here says why: ```` ```sh skip="needs a cluster" ````. A block that is meant to fail says its
-exit code: ```` ```sh exit=3 ````.
+exit code: ```` ```sh exit=3 ````. What a page says that a block prints is compared with what it prints:
+```` ```text printed="above" ````, where … stands for what differs from time to time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def blocks_of(page: Path) -> list[Block]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    runnable = [block for block in blocks_of(page) if block.language in RUN and "skip" not in block.options]
+    blocks = [block for block in blocks_of(page) if "skip" not in block.options]
+    runnable = [block for block in blocks if block.language in RUN or "printed" in block.options]
     if runnable:
         shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns(".genaiops", "reports"))
     environment = {
@@ -55,7 +57,12 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         "CI": "true",
     }
 
+    printed = ""
     for block in runnable:
+        if "printed" in block.options:
+            missing = not_printed(block.code, printed)
+            assert missing is None, f"{page.relative_to(ROOT)}:{block.line}: not printed: {missing}\n{printed}"
+            continue
         command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-c"]
         result = subprocess.run(
             [*command, block.code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -63,6 +70,17 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 
         where = f"{page.relative_to(ROOT)}:{block.line}"
         assert result.returncode == int(block.options.get("exit", "0")), f"{where}\n{result.stdout}\n{result.stderr}"
+        printed = result.stdout + result.stderr
+
+
+def not_printed(told: str, printed: str) -> str | None:
+    """The first line that does not follow the ones before it in what was printed; spaces in a row count as one."""
+    lines = iter(" ".join(line.split()) for line in printed.splitlines())
+    for line in (" ".join(line.split()) for line in told.splitlines()):
+        pattern = re.compile(".*".join(re.escape(part) for part in line.split("…")))
+        if line not in ("", "…") and not any(pattern.fullmatch(found) for found in lines):
+            return line
+    return None
 
 
 def test_every_link_to_a_file_of_the_project_leads_somewhere() -> None:
@@ -83,3 +101,11 @@ def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
     pages = [page.relative_to(ROOT).as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))]
 
     assert [page for page in pages if f"({page})" not in readme] == []
+
+
+def test_a_line_that_is_not_printed_or_out_of_order_is_named() -> None:
+    printed = "one  1.2 s\n  two [b]\nthree\n"
+
+    assert not_printed("one …\n…\n  two   [b]\n", printed) is None
+    assert not_printed("one 1.3 s\n", printed) == "one 1.3 s"
+    assert not_printed("three\ntwo [b]\n", printed) == "two [b]"

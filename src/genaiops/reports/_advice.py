@@ -21,7 +21,7 @@ def advise(story: Story) -> list[Advice]:
     """At most six things to do, the most urgent first."""
     found = [*_failures(story), *_regressions(story), *_gains(story), *_undecided(story), *_sources(story)]
     if story.verdict.get("result") == "passed" and not any(each.anchor == "failures" for each in found):
-        text = "Every demand of the gate held. A person's decision goes on record with genaiops approve."
+        text = "Every demand of the gate held. A person's decision goes on record with `genaiops approve`."
         found.insert(0, Advice("Release it, or have it approved", text, "gate"))
     elif story.verdict.get("result") == "not judged" and story.runs:
         text = "Nothing can stop a bad release yet. Add a gate block with a floor for the metric that matters most."

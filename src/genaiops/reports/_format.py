@@ -141,3 +141,12 @@ def breakable(name: Any) -> Markup:
     """
     text = str(escape(plain(str(name))))
     return Markup(text if len(text) < 14 else re.sub(r"([._/\-])(?=\w)", r"\1<wbr>", text))  # noqa: S704 - escaped above
+
+
+def told(text: Any) -> Markup:
+    """A sentence of ours, escaped; what stands between backticks is set as code.
+
+    >>> told("name `best` <now>")
+    Markup('name <code>best</code> &lt;now&gt;')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(plain(str(text))))))  # noqa: S704 - escaped above

@@ -229,6 +229,7 @@ def _template() -> Any:
         "p_value",
         "value_text",
         "breakable",
+        "told",
     )
     environment.filters.update({name: getattr(formats, name) for name in names})
     environment.filters["certainty_text"] = certainty_text
