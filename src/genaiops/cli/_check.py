@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,18 +204,20 @@ def _use_cases(path: Path, file: str | None) -> Iterator[Path]:
 def _check_use_case(
     folder: Path, settings: Settings, *, env: str | None, file: str | None
 ) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Findings of a use case and its gate, and its values."""
+    """Findings of a use case, its gate and its alert, and its values."""
+    from genaiops.cli._alerting import alert_of
     from genaiops.cli._judging import policy_of
     from genaiops.errors import GenaiopsError
     from genaiops.experiments import check_use_case
 
     found = check_use_case(folder, settings, env=env, file=file)
     findings = list(found.findings)
-    try:
-        if found.spec is not None:
-            policy_of(found.spec)
-    except GenaiopsError as error:
-        findings.append(_finding(error))
+    for read in (policy_of, partial(alert_of, environ=settings.environ, send=True)):
+        try:
+            if found.spec is not None:
+                read(found.spec)
+        except GenaiopsError as error:
+            findings.append(_finding(error))
     return findings, [setting.to_json() for setting in found.settings]
 
 

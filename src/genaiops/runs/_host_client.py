@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from genaiops import errors
@@ -24,6 +25,8 @@ from genaiops.errors import GenaiopsError, HostError
 _log = logging.getLogger(__name__)
 _LINE_LIMIT = 1 << 22
 _STOP_S = 2.0
+_KILLED_S = 5.0
+_LOOK_S = 0.05
 _MARK = b"\x1e"
 _SEPARATOR = b"\x1f"
 _LAST_LINES = 40
@@ -152,6 +155,7 @@ class HostClient:
         self._has_ended = False
         # Called with every line that is printed, whoever printed it.
         self.on_log: Callable[[bytes], None] | None = None
+        self._exit = asyncio.create_task(process.wait())
         self._readers = [asyncio.create_task(self._read()), asyncio.create_task(self._read_prints())]
 
     @classmethod
@@ -270,8 +274,7 @@ class HostClient:
     async def stop(self) -> None:
         """Let the host end in its own way; after two seconds without it."""
         self.send({"type": "stop", "id": 0})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _STOP_S)
+        await self._ended(_STOP_S)
         await self.kill()
 
     async def kill(self) -> None:
@@ -279,12 +282,24 @@ class HostClient:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-        await self._process.wait()
+        await self._ended(_KILLED_S)
         # A process that flow code has started may still hold the pipes.
         await asyncio.wait(self._readers, timeout=0.5)
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        for task in (*self._readers, self._exit):
+            task.cancel()
+        await asyncio.gather(*self._readers, self._exit, return_exceptions=True)
+        # Pipes that somebody else holds open would stay with us too; there is no public way to let go of them.
+        self._process._transport.close()  # type: ignore[attr-defined]
+
+    async def _ended(self, timeout_s: float) -> None:
+        """Until the process has ended, or the time is over.
+
+        On Python 3.11 and early 3.12 (gh-119710) `Process.wait` also waits for the end of the pipes, which a process
+        that flow code has started may hold for ever; the exit code is known before that.
+        """
+        until = monotonic() + timeout_s
+        while self._process.returncode is None and (left := until - monotonic()) > 0:
+            await asyncio.wait([self._exit], timeout=min(left, _LOOK_S))
 
     async def _read(self) -> None:
         stream = self._process.stdout
@@ -302,9 +317,7 @@ class HostClient:
             await self._end()
 
     async def _end(self) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 1.0)
+        await self._ended(1.0)
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
