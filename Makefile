@@ -27,8 +27,8 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@$(call install,.[dev])
 	@touch $@
 
-install = if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python -e '$(1)'; \
-  else $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '$(1)'; fi
+install = if command -v uv >/dev/null 2>&1; then uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '$(1)'; \
+  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '$(1)'; fi
 
 demo: $(VENV)/.ready  ## Run the main job on a shipped example, offline.
 	@$(BIN)/python examples/demo.py
