@@ -79,7 +79,7 @@ def echo_event(event: ExperimentEvent, *, quiet: bool) -> None:
     if event.kind == "warning":
         say("warning", event.message, color="yellow")
     elif event.kind in ("run", "evaluation") and not quiet:
-        note(f"{event.kind} {event.name}: {event.message}")
+        note(f"{event.kind} {event.message}")
 
 
 def echo_result(

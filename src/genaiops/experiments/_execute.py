@@ -298,7 +298,7 @@ class _Experiment:
         if record is None:
             return
         self._finished[task.id] = Finished(task, record)
-        self._tell(ExperimentEvent(kind="run", name=task.id, message=record.status))
+        self._tell(ExperimentEvent(kind="run", name=task.id, message=_run_in_words(task, record)))
         if together.interrupted or not self._request.evaluate:
             return
         for raw in await self.evaluate(task, record, evaluations):
@@ -333,7 +333,8 @@ class _Experiment:
         return [*([own] if own is not None else []), *(raw for raws in found for raw in raws)]
 
     def _tell_evaluation(self, task: EvaluationTask, raw: RawEvaluation) -> None:
-        self._tell(ExperimentEvent(kind="evaluation", name=raw.id, message=raw.status))
+        text = f"{task.evaluator.name} of {task.run.cell.label} on {task.run.dataset.name}: {raw.status}"
+        self._tell(ExperimentEvent(kind="evaluation", name=raw.id, message=text))
         if raw.status == "failed":
             text = f"The evaluator {task.evaluator.name!r} failed on {task.run.cell.label}: {raw.error}"
             self._tell(ExperimentEvent(kind="warning", name=raw.id, message=text))
@@ -378,3 +379,10 @@ class _Experiment:
 
 def _is_done(record: RunRecord) -> bool:
     return record.status in ("completed", "failed") and not record.stopped
+
+
+def _run_in_words(task: RunTask, record: RunRecord) -> str:
+    """`defaults on pages: completed, 24 of 25 rows`."""
+    again = f", repetition {task.repeat + 1}" if task.repeat else ""
+    rows = f"{record.rows.completed} of {record.rows.total} rows"
+    return f"{task.cell.label} on {task.dataset.name}{again}: {record.status}, {rows}"
