@@ -304,7 +304,9 @@ def test_a_bad_line_of_a_data_file_has_its_number_and_the_others_are_not_lost(
     words = ["flow", "run", "f", "--data", "rows.jsonl", "--map", "text=${data.text}"]
 
     assert main(words) == 2
-    assert "rows.jsonl:2: " in "".join(capsys.readouterr())
+    said = "".join(capsys.readouterr())
+    assert "rows.jsonl:2: " in said
+    assert "at column 13." in said
 
     assert main([*words, "--on-bad-row", "skip", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == {"total": 3, "completed": 2, "failed": 0, "skipped": 1}

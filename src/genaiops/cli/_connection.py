@@ -169,7 +169,7 @@ def _echo_results(results: list[dict[str, Any]]) -> None:
     if not results:
         click.echo("no connections")
     for result in results:
-        state = "; ".join(result["problems"]) or "complete"
+        state = " ".join(result["problems"]) or "complete"
         answered = result.get("live")
         if answered:
             state = f"answered in {seconds(answered['duration_s'])} ({answered['model']})"

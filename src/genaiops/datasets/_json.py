@@ -187,7 +187,8 @@ def _bad_json(error: Exception, text: bytes, path: Path, line: int) -> DataError
     if isinstance(error, RecursionError):
         return DataError("The value is nested too deeply.", file=path, line=line)
     if isinstance(error, json.JSONDecodeError):
-        column = f" at column {error.colno}" if text else ""
+        # A line that breaks off breaks after its end, which is no new line.
+        column = f" at column {min(error.pos, len(error.doc.rstrip())) + 1}" if text else ""
         return DataError(
             f"Expected a JSON object, found text that is not JSON: {error.msg}{column}.",
             file=path,

@@ -252,7 +252,9 @@ def _warnings(
         found.append(f"{where}{item['message']}{' ' + item['hint'] if item['hint'] else ''}")
     if sources.data is not None and sources.data.scan.skipped:
         bad = sources.data.scan.first_bad[0].error
-        found.append(f"{sources.data.scan.skipped} rows cannot be read and are left out; the first: {bad}")
+        count = sources.data.scan.skipped
+        what = "1 row cannot be read and is" if count == 1 else f"{count} rows cannot be read and are"
+        found.append(f"{what} left out; the first: {bad}")
     if job.earlier is not None and job.earlier.flow.get("digest") != record.flow["digest"]:
         found.append("The flow's files have changed since the run was started; its rows come from both versions.")
     return found
