@@ -81,3 +81,42 @@ def test_names_that_nobody_has_are_refused_with_those_that_there_are(project: Pa
 
         assert done.returncode == 2, arguments
         assert "our5" in done.stderr
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07 \u202eevil\r\x9b31m"
+
+
+def test_nothing_that_a_model_says_steers_the_terminal(project: Path) -> None:
+    """Escape sequences, bells, carriage returns, C1 controls and marks that turn the direction round."""
+    code = "from promptflow.core import tool\n\n@tool\ndef shout(text: str) -> str:\n"
+    hostile = ascii(HOSTILE)
+    (project / "flow/shout.py").write_text(
+        f"{code}    if text == 'a':\n        raise ValueError({hostile})\n    return {hostile} + text\n",
+        encoding="utf-8",
+    )
+    commands = [
+        ("flow", "run", "flow", "--input", "text=b"),
+        ("flow", "run", "flow", "--input", "text=a"),
+        ("flow", "run", "flow", "--input", "text=b", "--json"),
+        (*RUN, "hostile"),
+        ("runs", "show", "hostile"),
+        ("runs", "show", "hostile", "--json"),
+        ("runs", "compare", "ours", "hostile"),
+    ]
+    for command in commands:
+        done = genaiops(project, *command)
+
+        printed = done.stdout + done.stderr
+        assert "evil" in printed or command[:2] == ("runs", "show"), command
+        assert not set(printed) & {"\x1b", "\x07", "\u202e", "\r", "\x9b"}, command
+        if "--json" in command:
+            assert json.loads(done.stdout)
+
+
+def test_json_of_a_hostile_row_holds_it_unchanged(project: Path) -> None:
+    code = f"from promptflow.core import tool\n\n@tool\ndef shout(text: str) -> str:\n    return {HOSTILE!a}\n"
+    (project / "flow/shout.py").write_text(code, encoding="utf-8")
+
+    done = genaiops(project, "flow", "run", "flow", "--input", "text=b", "--json")
+
+    assert json.loads(done.stdout)["outputs"]["out"] == HOSTILE

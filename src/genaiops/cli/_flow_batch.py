@@ -11,7 +11,7 @@ import click
 
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings
 from genaiops.cli._flow_outcome import error_json, error_lines
-from genaiops.cli._output import assignments, echo_json, money, note, one_line, say, seconds, table
+from genaiops.cli._output import assignments, echo_json, money, note, one_line, safe, say, seconds, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
@@ -212,7 +212,7 @@ def _echo_failures(record: RunRecord) -> None:
         row = f"; first in row {failure.row}" if failure.row is not None else ""
         click.echo(f"  {failure.count} × {failure.kind}{node}{where}{row}: {one_line(failure.message, 300)}")
         if failure.hint:
-            click.echo(f"    hint: {failure.hint}")
+            click.echo(f"    hint: {safe(failure.hint)}")
     click.echo(f'look at: {record.outcomes_path} ("status": "failed"), {record.path / "logs.txt"}')
 
 

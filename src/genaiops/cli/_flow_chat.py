@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from genaiops.cli._flow_options import SpreadCommand, flow_options, host_settings
-from genaiops.cli._output import assignments, note
+from genaiops.cli._output import assignments, note, safe
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 
@@ -116,7 +116,7 @@ class _Stream:
     def take(self, output: str, piece: str) -> None:
         """One piece of the answer."""
         self.has_begun = self.has_begun or bool(piece)
-        click.echo(piece, nl=False)
+        click.echo(safe(piece), nl=False)
 
     def ended(self) -> bool:
         """Whether anything was printed since the last answer; ends its line."""
@@ -141,7 +141,7 @@ def _echo_turn(outcome: Mapping[str, Any], shape: ChatInputs, stream: _Stream | 
         return True
     if not is_told:
         answer = _answer(outcome, shape)
-        click.echo(answer if isinstance(answer, str) else one_line(answer, 10_000))
+        click.echo(safe(answer) if isinstance(answer, str) else one_line(answer, 10_000))
     return False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from genaiops.cli._output import money, one_line, seconds
+from genaiops.cli._output import money, one_line, safe, seconds
 from genaiops.cli._session import color_allowed
 
 _MARKS = {"completed": ("✓", "green"), "bypassed": ("–", "yellow"), "failed": ("✗", "red"), "canceled": ("·", "yellow")}
@@ -80,9 +80,9 @@ def error_lines(error: Mapping[str, Any]) -> Iterator[str]:
     where = f"{error['file']}:{error['line']}: " if error.get("file") and error.get("line") else ""
     node = f"node {error['node']}: " if error.get("node") and str(error["node"]) not in str(error["message"]) else ""
     head = click.style("error:", fg="red", bold=True) if color_allowed() else "error:"
-    yield f"{head} {where}{node}{error['message']}"
+    yield f"{head} {safe(where + node + str(error['message']))}"
     if error.get("hint"):
-        yield f"  hint: {error['hint']}"
+        yield f"  hint: {safe(str(error['hint']))}"
 
 
 def _node_lines(name: str, node: Mapping[str, Any]) -> Iterator[str]:
@@ -112,9 +112,7 @@ def _node_lines(name: str, node: Mapping[str, Any]) -> Iterator[str]:
 
 def _value(name: str, value: object) -> str:
     """An output in full: what a person ran the flow for."""
-    if isinstance(value, str):
-        return f"  {name}: {value}" if "\n" not in value else f"  {name}:\n{_indented(value)}"
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    text = safe(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str))
     return f"  {name}: {text}" if "\n" not in text else f"  {name}:\n{_indented(text)}"
 
 

@@ -10,7 +10,7 @@ import click
 
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings, read_inputs
 from genaiops.cli._flow_outcome import echo_outcome, failed_json, one_row_json
-from genaiops.cli._output import echo_error, echo_json, say
+from genaiops.cli._output import echo_error, echo_json, safe, say
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 from genaiops.errors import FlowDefinitionError, GenaiopsError, InputError, suggest
@@ -75,12 +75,12 @@ def _echo_print(text: str) -> None:
 
 def _echo_chunk(output: str, piece: str) -> None:
     """A piece of the answer, as it comes."""
-    click.echo(piece, nl=False)
+    click.echo(safe(piece), nl=False)
 
 
 def _note_chunk(output: str, piece: str) -> None:
     """The same beside a JSON object: standard output holds the object alone."""
-    click.echo(piece, nl=False, err=True)
+    click.echo(safe(piece), nl=False, err=True)
 
 
 def _warn(session: FlowSession, inputs: Mapping[str, Any], *, is_node: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,17 @@ import click
 
 from genaiops.errors import GenaiopsError
 
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_RETURN = re.compile(r"\r(?!\n)")
+
+
+def safe(text: str) -> str:
+    """Text of a model, a flow or a file as a terminal may show it: nothing in it moves the cursor or hides the rest."""
+    from genaiops.reports import plain
+
+    return _RETURN.sub("␍", plain(text))
+
 
 def echo_json(value: object) -> None:
     """Print one JSON object; a number that JSON does not have (NaN, infinity) is null."""
@@ -19,7 +31,8 @@ def echo_json(value: object) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str)
     except ValueError:
         text = json.dumps(_finite(value), ensure_ascii=False, indent=2, default=str)
-    click.echo(text)
+    # Escapes are the same JSON; bare, these would steer the terminal or turn round what follows.
+    click.echo(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _finite(value: object) -> object:
@@ -37,7 +50,7 @@ def echo_error(error: GenaiopsError) -> None:
     where = f"{error.file}:{error.line}: " if error.file and error.line else f"{error.file}: " if error.file else ""
     say("error", f"{where}{error.message}", color="red")
     if error.hint:
-        click.echo(f"  hint: {error.hint}", err=True)
+        click.echo(f"  hint: {safe(error.hint)}", err=True)
 
 
 def say(word: str, text: str, *, color: str) -> None:
@@ -45,18 +58,18 @@ def say(word: str, text: str, *, color: str) -> None:
     from genaiops.cli._session import color_allowed
 
     head = click.style(f"{word}:", fg=color, bold=True) if color_allowed() else f"{word}:"
-    click.echo(f"{head} {text}", err=True)
+    click.echo(f"{head} {safe(text)}", err=True)
 
 
 def note(text: str) -> None:
     """A remark on standard error."""
-    click.echo(text, err=True)
+    click.echo(safe(text), err=True)
 
 
 def one_line(value: object, width: int = 60) -> str:
     """A value as one short line: text as it is, anything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = " ".join(text.split())
+    text = safe(" ".join(text.split()))
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
@@ -79,6 +92,7 @@ def seconds(value: float) -> str:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
     """A table on standard output: drawn when a terminal looks, aligned text otherwise."""
+    rows = [[safe(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(headers, rows, title)
         return
