@@ -133,7 +133,7 @@ def _lookup_text(name: str, value: Any) -> str | None:
         return None
     match = _LOOKUP.fullmatch(value.strip())
     if match is not None:
-        return match[1].strip()
+        return match[1]
     if _ALMOST.search(value):
         column = re.search(r"(?:data|run\.outputs|run\.inputs|target)\s*\.\s*[\w.-]+", value)
         meant = column[0].replace(" ", "") if column else "data.column"
@@ -147,11 +147,13 @@ def _lookup_text(name: str, value: Any) -> str | None:
 
 def _resolve(text: str, columns: Mapping[str, Sequence[str]]) -> Lookup | None:
     """The source with the shortest name that has the rest as a column."""
-    parts = text.split(".")
-    for length in range(1, len(parts)):
-        source, column = ".".join(parts[:length]), ".".join(parts[length:])
-        if source in columns and column in columns[source]:
-            return Lookup(source, column)
+    # Blanks inside the braces are a slip, unless the column's name has them.
+    for written in (text, text.strip()):
+        parts = written.split(".")
+        for length in range(1, len(parts)):
+            source, column = ".".join(parts[:length]), ".".join(parts[length:])
+            if source in columns and column in columns[source]:
+                return Lookup(source, column)
     return None
 
 
