@@ -117,7 +117,7 @@ def shout(text: str, times: int) -> str:
         raise ValueError("no shouting of s3cret-detail")
     if text.startswith("sleep "):
         time.sleep(float(text.split()[1]))
-    return " ".join([text.upper()] * times)
+    return " ".join([text.upper()] * min(times, 9))  # whoever makes up requests may ask for a thousand million
 """
 STREAM = """
 inputs:

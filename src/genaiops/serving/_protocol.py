@@ -30,6 +30,7 @@ def watched_protocol(service: Service) -> type:
         _head_timer: asyncio.TimerHandle | None = None
         _stall_timer: asyncio.TimerHandle | None = None
         _head_bytes = 0
+        _in_head = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -37,10 +38,16 @@ def watched_protocol(service: Service) -> type:
             self._expect_head()
 
         def data_received(self, data: bytes) -> None:
-            self._head_bytes += len(data)
+            was_in_head = self._in_head
             super().data_received(data)
-            # Still no end of the head; what came with its end is counted no more.
-            if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
+            if not self._in_head:
+                return
+            if was_in_head:
+                self._head_bytes += len(data)  # the first piece may hold the end of an earlier body too
+            # The second request of a connection may come as slowly as the first one.
+            if self._head_timer is None:
+                self._expect_head()
+            if self._head_bytes > MAX_HEAD_BYTES:
                 said = b"The head of the request is too large; at most %d bytes are accepted." % MAX_HEAD_BYTES
                 self.transport.write(_TOO_LARGE % (len(said), said))
                 self.transport.close()
@@ -48,13 +55,13 @@ def watched_protocol(service: Service) -> type:
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self.scope["state"]["presence"] = self._presence
-            # The second request of a connection may come as slowly as the first one.
-            if self._head_timer is None:
-                self._expect_head()
+            self._in_head, self._head_bytes = True, 0
 
         def on_headers_complete(self) -> None:
-            _cancel(self._head_timer)
-            self._head_timer = None
+            self._in_head = False
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
             super().on_headers_complete()
             if service.phase == "draining":
                 # The client opens its next connection to a server that stays.
@@ -80,7 +87,6 @@ def watched_protocol(service: Service) -> type:
             self._presence.leave()
 
         def _expect_head(self) -> None:
-            self._head_bytes = 0
             self._head_timer = self.loop.call_later(service.options.body_timeout_s, self.transport.close)
 
     return WatchedProtocol

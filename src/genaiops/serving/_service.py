@@ -22,7 +22,7 @@ from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
 from genaiops.serving._metrics import Metrics, metrics_text
 from genaiops.serving._options import ServeOptions
 from genaiops.serving._presence import CancelledWhenClientLeaves, presence_of
-from genaiops.serving._quick import QuickRows, measured
+from genaiops.serving._quick import QuickRows, Timed, measured
 from genaiops.serving._request_log import RequestLog
 from genaiops.serving._requests import Scope, header
 from genaiops.tracing import Span, SpanRecorder
@@ -128,8 +128,10 @@ class Service:
             RequestRefused: The queue is full, or the deadline passed.
             ClientGone: Nobody waits for the answer any more.
         """
-        with self._refusing():
-            outcome = await self._run(inputs, scope, request_id=request_id)
+        outcome = self._run_at_once(inputs)
+        if outcome is None:
+            with self._refusing():
+                outcome = await self._run(inputs, scope, request_id=request_id)
         self._note(outcome, request_id)
         return outcome
 
@@ -204,9 +206,17 @@ class Service:
         if self.request_log is not None:
             self.request_log.write(outcome, request_id)
 
+    def _run_at_once(self, inputs: Mapping[str, Any]) -> Outcome | None:
+        """A row of plain functions that have shown themselves quick, on the loop; None for all others."""
+        if not self.quick.trusted or self.export is not None or not self.admission.is_open or self.phase == "closing":
+            return None
+        return self._learnt(measured(partial(self.plan.run_now, inputs)))
+
     async def _run(self, inputs: Mapping[str, Any], scope: Scope, *, request_id: str) -> Outcome:
         if self.plan.is_sync and self.export is None and self.quick.on_trial:
-            return await self._run_measured(inputs)
+            # In a thread, until the flow has shown itself quick.
+            work = partial(self.plan.run_now, inputs)
+            return self._learnt(await self._run_within_limits(partial(self.plan.threads.run, measured, work)))
         recorder = recorder_of(scope, self.flow.name, request_id)
         if self.plan.is_sync:
             # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
@@ -218,13 +228,7 @@ class Service:
             self.export(outcome.spans)
         return outcome
 
-    async def _run_measured(self, inputs: Mapping[str, Any]) -> Outcome:
-        """A row of plain functions: on the loop once they have shown themselves quick, until then in a thread."""
-        work = partial(self.plan.run_now, inputs)
-        if self.quick.trusted and self.admission.is_open:
-            timed = measured(work)
-        else:
-            timed = await self._run_within_limits(partial(self.plan.threads.run, measured, work))
+    def _learnt(self, timed: Timed[Outcome]) -> Outcome:
         self.quick.saw(timed.own_s)
         timed.result.duration_s = timed.clock_s
         return timed.result
