@@ -116,6 +116,34 @@ def test_a_finished_row_is_on_disk_though_no_other_finishes_after_it(
     assert sorted(json.loads(line)["row"] for line in outcomes.read_bytes().splitlines()) == list(range(12))
 
 
+def test_a_finished_row_is_on_disk_before_the_next_one_finishes(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second row waits until the outcome of the first has been brought to the disk."""
+    seen = tmp_path / "on-disk"
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        outcomes = next((tmp_path / "state" / "runs").glob("*/outcomes.jsonl"), None)
+        if outcomes is not None and os.fstat(descriptor).st_ino == outcomes.stat().st_ino and outcomes.stat().st_size:
+            seen.touch()
+
+    monkeypatch.setattr(os, "fsync", watched)
+    code = f"""
+    import os, time
+    @tool
+    def work(x: int) -> int:
+        while x and not os.path.exists({str(seen)!r}):
+            time.sleep(0.01)
+        return x
+    """
+
+    record = run(make_flow(code), make_rows(2), row_timeout_s=90)
+
+    assert record.rows.completed == 2
+
+
 def test_ctrl_c_ends_within_two_seconds_and_can_be_resumed(
     make_flow: FlowMaker, make_rows: MakeRows, settings: Settings, tmp_path: Path
 ) -> None:

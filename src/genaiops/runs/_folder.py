@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import IO
 
@@ -14,11 +13,10 @@ from genaiops.runs._outcome_lines import drop_torn_line
 from genaiops.runs._record import LOCK_FILE, LOGS_FILE, OUTCOMES_FILE, TRACES_FILE
 
 MAX_LOG_BYTES = 20 * 1024 * 1024
-_SYNC_EVERY_S = 1.0
 
 
 class RunFolder:
-    """Open for one process; each append is with the operating system before it returns, and on disk within a second.
+    """Open for one process; each append is with the operating system before it returns, and on disk after `sync`.
 
     Args:
         path: The folder; made when it is missing.
@@ -31,7 +29,6 @@ class RunFolder:
         self._lock = FolderLock(path / LOCK_FILE, what=f"The run {path.name!r}")
         self._files: dict[str, IO[bytes]] = {}
         self._log_bytes = 0
-        self._dirty_since: float | None = None
 
     def __enter__(self) -> RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -54,7 +51,6 @@ class RunFolder:
             os.fsync(file.fileno())
             file.close()
         self._files.clear()
-        self._dirty_since = None
 
     def append(self, lines: bytes, traces: bytes) -> None:
         """Outcomes and spans of finished rows, whole lines each."""
@@ -62,14 +58,12 @@ class RunFolder:
             self._open(OUTCOMES_FILE).write(lines)
         if traces:
             self._open(TRACES_FILE).write(traces)
-        if self._dirty_since is None:
-            self._dirty_since = monotonic()
 
-    def sync_if_due(self) -> None:
-        """Bring outcomes to the disk when the oldest has waited for a second. May take milliseconds."""
-        if self._dirty_since is not None and monotonic() - self._dirty_since >= _SYNC_EVERY_S:
-            self._dirty_since = None
-            os.fsync(self._open(OUTCOMES_FILE).fileno())
+    def sync(self) -> None:
+        """Bring outcomes to the disk, so that not even a power cut takes them. May take milliseconds."""
+        file = self._files.get(OUTCOMES_FILE)
+        if file is not None:
+            os.fsync(file.fileno())
 
     def log(self, row: str, text: bytes) -> None:
         """A line that flow code printed; past twenty megabytes the rest is left out."""

@@ -18,6 +18,8 @@ from genaiops.runs._outcome_lines import RowSet
 from genaiops.runs._tally import Tally
 
 _TELL_EVERY_S = 0.1
+# A finished row is on disk within a second.
+_SYNC_AFTER_S = 0.8
 # With a budget of money, so many rows tell what a row costs.
 _FIRST_ROWS = 8
 
@@ -116,6 +118,7 @@ class Ledger:
         self._redact = redact
         self._on_progress = on_progress
         self._last_told = 0.0
+        self._sync: asyncio.TimerHandle | None = None
 
     def allowed(self, out: int) -> int | None:
         """How many rows may start while so many are out, if they cost what rows have cost so far; None for any."""
@@ -133,6 +136,7 @@ class Ledger:
         """Rows that a host has finished."""
         outcomes = self._without_repeats(outcomes)
         self._folder.append(outcomes.lines, outcomes.traces)
+        self._sync = self._sync or asyncio.get_running_loop().call_later(_SYNC_AFTER_S, self._bring_to_disk)
         for header in outcomes.rows:
             self.tally.add(header)
             if (stop := self._early.see(header)) is not None:
@@ -141,7 +145,6 @@ class Ledger:
         now = monotonic()
         if now - self._last_told >= _TELL_EVERY_S:
             self._last_told = now
-            self._folder.sync_if_due()
             self._on_progress()
 
     def fail(self, row: RowIn, kind: str, message: str) -> None:
@@ -163,6 +166,10 @@ class Ledger:
         text = json.dumps(line, separators=(",", ":"), default=str) + "\n"
         self._folder.append(self._redact(text.encode()), b"")
         self.tally.add({"row": row[0], "ok": False, "calls": 0, "kept": 0, "tokens": [0, 0, 0], "error": error})
+
+    def _bring_to_disk(self) -> None:
+        self._sync = None
+        self._folder.sync()
 
     def _without_repeats(self, outcomes: Outcomes) -> Outcomes:
         """Leave out rows that are written down already: a host that was given up may still have finished them."""
