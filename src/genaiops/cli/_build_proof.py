@@ -88,12 +88,12 @@ def prove_image(
             draft, variables=list(given), arguments=arguments, mounts=mounts, network=network
         )  # fmt: skip
         with started as running:
-            seen = _ask(running, folder, spec)
+            seen = _ask(running, built, folder, spec)
     return Proof(True, f"{seen}{', from the recording' if calls == 'replay' else ''}", engine.name, name)
 
 
-def _ask(running: RunningImage, folder: Path, spec: BuildSpec) -> str:
-    from genaiops.cli._endpoint import expectation_of, show_checks
+def _ask(running: RunningImage, built: BuiltImage, folder: Path, spec: BuildSpec) -> str:
+    from genaiops.cli._endpoint import expectation_of
     from genaiops.serving import EndpointFailed, check_endpoint
 
     if spec.sample_request is None:
@@ -104,11 +104,13 @@ def _ask(running: RunningImage, folder: Path, spec: BuildSpec) -> str:
     )  # fmt: skip
     report = check_endpoint(running.address, expectation)
     if not report.passed or not running.is_running():
-        show_checks(report.checks)
         failed = [f"{check.name}: {check.found}" for check in report.checks if not check.passed]
         reasons = "; ".join(failed) or "its container has ended and something else answered"
         raise EndpointFailed(f"The image does not answer as it should: {reasons}.\n{running.last_words()}")
-    return f"{running.engine.name} ran it with a read-only root; good: {', '.join(c.name for c in report.checks)}"
+    if not running.is_healthy(built.health_check):
+        raise EndpointFailed(f"The image answers, and its HEALTHCHECK says it does not.\n{running.last_words()}")
+    good = [*(check.name for check in report.checks), "health check"]
+    return f"{running.engine.name} ran it with a read-only root; good: {', '.join(good)}"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
-    from genaiops.serving import EndpointAssertions, EndpointCheck, EndpointExpectation, EndpointReport
+    from genaiops.serving import EndpointAssertions, EndpointExpectation, EndpointReport
 
 _READY = "ready "
 
@@ -228,12 +228,7 @@ def _show(report: EndpointReport, as_json: bool) -> None:
     if as_json:
         echo_json({"schema_version": 1, **report.to_json()})
         return
-    show_checks(report.checks)
-
-
-def show_checks(checks: Sequence[EndpointCheck]) -> None:
-    """A line for each thing that was looked at."""
     color = not open_settings().no_color
-    for check in checks:
+    for check in report.checks:
         mark = click.style("ok    ", fg="green") if check.passed else click.style("FAILED", fg="red", bold=True)
         click.echo(f"{mark if color else click.unstyle(mark)} {check.name}: {check.found}")

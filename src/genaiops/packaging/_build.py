@@ -18,7 +18,7 @@ from genaiops.connections import Redactor
 from genaiops.errors import InputError
 from genaiops.flows import Flow, find_secrets
 from genaiops.packaging._base import THIS_PYTHON, load_base, this_architecture
-from genaiops.packaging._dockerfile import HEALTH_SCRIPT, PORT, dockerfile
+from genaiops.packaging._dockerfile import HEALTH_SCRIPT, PORT, PORT_VARIABLE, dockerfile
 from genaiops.packaging._layers import Entry, Layer, tree_entries, write_layer
 from genaiops.packaging._layout import PACKAGE_LABEL, BaseImage, Layout
 from genaiops.packaging._package import MANIFEST, Package, describe_package
@@ -80,6 +80,7 @@ class BuiltImage:
         added_bytes: Of the files that came on top of the base, unpacked.
         layout: The folder that holds it.
         layers: From the bottom up, those of the base first.
+        health_check: The command of its HEALTHCHECK.
     """
 
     package: Package
@@ -88,6 +89,7 @@ class BuiltImage:
     added_bytes: int
     layout: Path
     layers: tuple[Layer, ...]
+    health_check: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The published JSON form."""
@@ -159,6 +161,7 @@ def build_image(
             added_bytes=sum(layer.size_unpacked for layer in layers),
             layout=output,
             layers=(*base.layers, *layers),
+            health_check=tuple(config["Healthcheck"]["Test"][1:]),
         )
         prove(built)
         layout.publish(descriptor, reference=spec.tag)
@@ -244,12 +247,13 @@ def _image_config(package: Package, base: BaseImage, spec: BuildSpec) -> dict[st
         "PYTHONUNBUFFERED=1",
         "PYTHONDONTWRITEBYTECODE=1",
         "GENAIOPS_HOME=/tmp/genaiops",
+        f"{PORT_VARIABLE}={PORT}",
     ]
     return {
         "User": "10001:10001",
         "WorkingDir": "/app",
         "Env": environment,
-        "Entrypoint": [base.python, "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0", "--port", str(PORT)],  # noqa: S104 - inside a container
+        "Entrypoint": [base.python, "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0"],  # noqa: S104 - inside a container
         "ExposedPorts": {f"{PORT}/tcp": {}},
         "StopSignal": "SIGTERM",
         "Healthcheck": {

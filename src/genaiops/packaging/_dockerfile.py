@@ -8,8 +8,11 @@ from genaiops.packaging._layout import BaseImage
 from genaiops.packaging._package import Package
 
 PORT = 8080
+PORT_VARIABLE = "GENAIOPS_PORT"
+# Raises unless it is 200.
 HEALTH_SCRIPT = (
-    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/readyz', timeout=3)"  # raises unless it is 200
+    "import os, urllib.request as r; "
+    f"r.urlopen('http://127.0.0.1:' + os.environ['{PORT_VARIABLE}'] + '/readyz', timeout=3)"
 )
 
 
@@ -30,13 +33,13 @@ def dockerfile(package: Package, base: BaseImage, *, labels: dict[str, str]) -> 
 {source}
 LABEL {label_lines}
 COPY app/ /app/
-ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GENAIOPS_HOME=/tmp/genaiops
+ENV PYTHONPATH=/app/lib PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GENAIOPS_HOME=/tmp/genaiops {PORT_VARIABLE}={PORT}
 WORKDIR /app
 USER 10001:10001
 EXPOSE {PORT}
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["{python}", "-c", "{HEALTH_SCRIPT}"]
-ENTRYPOINT ["{python}", "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0", "--port", "{PORT}"]
+ENTRYPOINT ["{python}", "-m", "genaiops", "serve", "/app", "--host", "0.0.0.0"]
 """
 
 

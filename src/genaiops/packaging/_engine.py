@@ -17,7 +17,7 @@ from pathlib import Path
 
 from genaiops.errors import GenaiopsError
 from genaiops.packaging._build import BuiltImage
-from genaiops.packaging._dockerfile import HEALTH_SCRIPT, PORT
+from genaiops.packaging._dockerfile import PORT, PORT_VARIABLE
 from genaiops.packaging._layout import Layout
 
 _ANSWERS_S = 20
@@ -50,9 +50,9 @@ class RunningImage:
         shown = self.engine.ask("inspect", "--format", "{{.State.Running}}", self.container, check=False)
         return shown.strip() == "true"
 
-    def is_healthy(self, python: str) -> bool:
-        """Whether the image's own health check, run inside of it, passes. It looks at the image's own port only."""
-        return self.engine.returns_zero("exec", self.container, python, "-c", HEALTH_SCRIPT)
+    def is_healthy(self, health_check: Sequence[str]) -> bool:
+        """Whether the image's own health check, run inside of it, passes."""
+        return self.engine.returns_zero("exec", self.container, *health_check)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,10 @@ class Engine:
         )  # fmt: skip
         if check and result.returncode:
             last = "\n".join(result.stderr.strip().splitlines()[-_LAST_LINES:])
-            raise GenaiopsError(f"{self.name} {words[0]} failed:\n{last}")
+            raise GenaiopsError(
+                f"{self.name} {words[0]} failed:\n{last}",
+                hint=f"When {self.name} itself is at fault, --no-test builds without starting the image.",
+            )
         return result.stdout if check else result.stdout + result.stderr
 
     def returns_zero(self, *words: str) -> bool:
@@ -162,7 +165,8 @@ class Engine:
             # An engine that is set to the host's network publishes nothing: there the port has to be a free one.
             self.ask("rm", "--force", container, check=False)
         port = _free_port()
-        container = self.ask("run", "--detach", *words, image, *arguments, "--port", str(port)).strip()
+        words = [*words, "--env", f"{PORT_VARIABLE}={port}"]
+        container = self.ask("run", "--detach", *words, image, *arguments).strip()
         return container, f"http://127.0.0.1:{port}"
 
 
@@ -202,15 +206,13 @@ def _wait_until_ready(running: RunningImage) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise GenaiopsError(
-                    f"The image does not answer: not ready within {_STARTS_S} s: {error}.\n{running.last_words()}"
+                    f"The image does not answer: not ready within {_STARTS_S} s: {error}.\n{running.last_words()}",
+                    hint="An engine that gives containers no network of their own needs --network host.",
                 ) from error
         time.sleep(0.3)
 
 
 def _free_port() -> int:
-    """The image's own port where it is free, for its health check; else any that is."""
-    for port in (PORT, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise GenaiopsError("No port is free on this machine.")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
