@@ -12,16 +12,19 @@ import platform
 import re
 import shutil
 import tarfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from genaiops.errors import InputError
 from genaiops.packaging._layers import LAYER_TYPE, Layer
-from genaiops.packaging._layout import BaseImage, Layout, read_blob, read_layout
+from genaiops.packaging._layout import BaseImage, Layout, SystemPackage, read_blob, read_layout
 
 THIS_PYTHON = "this-python"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_DPKG = "var/lib/dpkg/status"
+_OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _INTERPRETER = re.compile(r"^(?:\./)?(usr/local/bin|usr/bin|opt/python/bin)/python3\.(\d+)$")
 
 
@@ -79,14 +82,15 @@ def _from_image(
         media_type = descriptor["mediaType"].replace("application/vnd.docker.image.rootfs.diff.tar.gzip", LAYER_TYPE)
         layers.append(Layer(descriptor["digest"], diff_id, descriptor["size"], 0, media_type=media_type))
     archives = [layout.blobs / layer.digest.partition(":")[2] for layer in layers]
-    python, version = _find_python(archives, name)
+    inside = _look_into(archives, name)
     return BaseImage(
         name=name,
         digest=digest,
         layers=tuple(layers),
         architecture=config.get("architecture", this_architecture()),
-        python=python,
-        python_version=version,
+        python=inside.python,
+        python_version=inside.python_version,
+        packages=inside.packages,
         config={key: config.get("config", {})[key] for key in ("Env",) if key in config.get("config", {})},
     )
 
@@ -104,7 +108,8 @@ def _from_root_file_system(archive: Path, layout: Layout) -> BaseImage:
             while chunk := source.read(1 << 20):
                 plain.update(chunk)
                 zipped.write(chunk)
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
+        draft.unlink(missing_ok=True)
         raise InputError(f"The root file system {archive} cannot be read: {error}.") from error
     with draft.open("rb") as file:
         digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
@@ -112,8 +117,16 @@ def _from_root_file_system(archive: Path, layout: Layout) -> BaseImage:
     target_path = layout.blobs / digest.partition(":")[2]
     shutil.move(draft, target_path)
     layer = Layer(digest, f"sha256:{plain.hexdigest()}", size, 0, comment=f"root file system {archive.name}")
-    python, version = _find_python([target_path], str(archive))
-    return BaseImage(archive.name, digest, (layer,), this_architecture(), python, version)
+    inside = _look_into([target_path], str(archive))
+    return BaseImage(
+        name=archive.name,
+        digest=digest,
+        layers=(layer,),
+        architecture=this_architecture(),
+        python=inside.python,
+        python_version=inside.python_version,
+        packages=inside.packages,
+    )
 
 
 def _opened(archive: Path) -> IO[bytes]:
@@ -122,21 +135,58 @@ def _opened(archive: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(archive, "rb")) if is_gzip else archive.open("rb")
 
 
-def _find_python(archives: list[Path], where: str) -> tuple[str, str]:
-    """The newest interpreter in the layers, with its version."""
-    found: dict[int, str] = {}
+class _Inside(NamedTuple):
+    """What a base holds that matters here."""
+
+    python: str
+    python_version: str
+    packages: tuple[SystemPackage, ...]
+
+
+def _look_into(archives: list[Path], where: str) -> _Inside:
+    """The newest interpreter in the layers, and the system's packages as its package manager lists them."""
+    interpreters: dict[int, str] = {}
+    lists: dict[str, str] = {}
+    distribution = "linux"
     for archive in archives:
         try:
             with tarfile.open(archive, "r|*") as layer:
                 for member in layer:
-                    match = _INTERPRETER.match(member.name)
+                    name = member.name.removeprefix("./")
+                    match = _INTERPRETER.match(name)
                     if match:
-                        found[int(match[2])] = "/" + member.name.removeprefix("./")
-        except tarfile.TarError as error:
-            raise InputError(f"The layer {archive.name} of {where} is no tar archive: {error}.") from error
-    fitting = {minor: path for minor, path in found.items() if minor >= 11}
+                        interpreters[int(match[2])] = "/" + name
+                    elif member.isfile() and (name == _DPKG or name.startswith(f"{_DPKG}.d/")):
+                        lists[name] = _text(layer, member)
+                    elif member.isfile() and name in _OS_RELEASE:
+                        found = re.search(r"^ID=\"?([a-z0-9._-]+)", _text(layer, member), re.MULTILINE)
+                        distribution = found[1] if found else distribution
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            raise InputError(
+                f"The layer {archive.name} of {where} cannot be read as a tar archive: {error}.",
+                hint="Layers have to be packed with gzip or not at all.",
+            ) from error
+    fitting = {minor: path for minor, path in interpreters.items() if minor >= 11}
     if not fitting:
-        there = ", ".join(f"3.{minor}" for minor in sorted(found)) or "none"
+        there = ", ".join(f"3.{minor}" for minor in sorted(interpreters)) or "none"
         raise InputError(f"The base image {where} needs Python 3.11 or newer; found: {there}.")
     minor = max(fitting)
-    return fitting[minor], f"3.{minor}"
+    return _Inside(fitting[minor], f"3.{minor}", tuple(_packages_in(lists.values(), distribution)))
+
+
+def _text(layer: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    content = layer.extractfile(member)
+    return content.read().decode("utf-8", "replace") if content is not None else ""
+
+
+def _packages_in(lists: Iterable[str], distribution: str) -> list[SystemPackage]:
+    """Source: deb-control(5): paragraphs of `Field: value` lines."""
+    found = set()
+    for paragraph in "\n\n".join(lists).split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Version|Status|Architecture): (.*)$", paragraph, re.MULTILINE))
+        is_installed = fields.get("Status", "install ok installed").endswith(" installed")
+        if "Package" in fields and "Version" in fields and is_installed:
+            found.add(
+                SystemPackage(distribution, fields["Package"], fields["Version"], fields.get("Architecture", "all"))
+            )
+    return sorted(found)

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol, cast
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 # Level 6 of zlib: the same bytes from the same zlib; level 9 costs three times as long for 1 %.
@@ -45,10 +45,14 @@ class Layer:
     comment: str = ""
 
 
+class _Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 class _Hashing(io.RawIOBase):
     """Passes bytes on and remembers their hash and number."""
 
-    def __init__(self, target: IO[bytes]) -> None:
+    def __init__(self, target: _Writable) -> None:
         self._target = target
         self.hash = hashlib.sha256()
         self.size = 0
@@ -77,16 +81,19 @@ def write_layer(entries: Iterable[Entry], blobs: Path, *, comment: str = "") -> 
     """
     blobs.mkdir(parents=True, exist_ok=True)
     draft = blobs / f".layer-{id(entries)}"
-    unpacked = 0
     with draft.open("wb") as file:
         compressed = _Hashing(file)
         with gzip.GzipFile(filename="", mode="wb", fileobj=compressed, compresslevel=_LEVEL, mtime=0) as zipped:
-            plain = _Hashing(zipped)  # type: ignore[arg-type]
-            with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-                for entry in _with_folders(entries):
-                    unpacked += _add(archive, entry)
+            plain = _Hashing(zipped)
+            unpacked = write_tar(entries, cast("IO[bytes]", plain))
     draft.replace(blobs / compressed.digest.partition(":")[2])
     return Layer(compressed.digest, plain.digest, compressed.size, unpacked, comment=comment)
+
+
+def write_tar(entries: Iterable[Entry], target: IO[bytes]) -> int:
+    """Write a tar archive that follows from the entries alone, and give the size of the files in it."""
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        return sum(_add(archive, entry) for entry in _with_folders(entries))
 
 
 def _with_folders(entries: Iterable[Entry]) -> list[Entry | str]:

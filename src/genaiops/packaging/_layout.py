@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from genaiops.errors import InputError
 from genaiops.packaging._layers import Layer
@@ -28,6 +28,15 @@ REFERENCE = "org.opencontainers.image.ref.name"
 PACKAGE_LABEL = "genaiops.package"
 
 
+class SystemPackage(NamedTuple):
+    """A package of a base's operating system."""
+
+    distribution: str
+    name: str
+    version: str
+    architecture: str
+
+
 @dataclass(frozen=True)
 class BaseImage:
     """What an image is built on: layers that are in the layout already, and their configuration.
@@ -39,6 +48,7 @@ class BaseImage:
         config: The base's configuration (`config` of the image configuration).
         python: The interpreter's path inside the image.
         python_version: Its `major.minor`.
+        packages: Of its operating system, where it tells.
     """
 
     name: str
@@ -48,6 +58,7 @@ class BaseImage:
     python: str
     python_version: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[SystemPackage, ...] = ()
 
 
 class Layout:

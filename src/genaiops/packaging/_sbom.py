@@ -10,9 +10,10 @@ import re
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import genaiops
-from genaiops.packaging._layout import BaseImage
+from genaiops.packaging._layout import BaseImage, SystemPackage
 from genaiops.packaging._package import Package
 
 _LONGEST_NAME = 64
@@ -27,6 +28,7 @@ def bill_of_materials(package: Package, site: Path, base: BaseImage) -> str:
         base: What the image is built on.
     """
     components: list[dict[str, Any]] = [_base_component(base)]
+    components += [_system_component(item) for item in base.packages]
     components += [_component(item) for item in sorted(distributions(path=[str(site)]), key=_name)]
     components.append(
         {
@@ -60,6 +62,11 @@ def _base_component(base: BaseImage) -> dict[str, Any]:
     if base.digest is not None:
         component["version"] = base.digest
     return component
+
+
+def _system_component(item: SystemPackage) -> dict[str, Any]:
+    url = f"pkg:deb/{item.distribution}/{quote(item.name)}@{quote(item.version)}?arch={quote(item.architecture)}"
+    return {"type": "library", "bom-ref": url, "name": item.name, "version": item.version, "purl": url}
 
 
 def _name(item: Distribution) -> str:
