@@ -107,3 +107,13 @@ def test_uninstalled_redaction_leaves_records_alone(caplog: pytest.LogCaptureFix
 )
 def test_names_of_variables_say_whether_they_hold_a_secret(name: str, expected: bool) -> None:
     assert is_secret_variable(name) is expected
+
+
+def test_passwords_in_addresses_are_found_as_written_and_as_meant() -> None:
+    from genaiops.connections._redaction import passwords_in
+
+    assert passwords_in("postgres://me:a%2Fb%3Dcdef@host/db and http://:only@x, https://host:8080/a@b") == [
+        "a%2Fb%3Dcdef",
+        "a/b=cdef",
+        "only",
+    ]

@@ -264,3 +264,18 @@ def test_get_and_put_cost_little(tmp_path: Path) -> None:
             return (time.process_time() - started) / 6000 * 1000
 
     assert asyncio.run(run()) < 0.4
+
+
+def test_a_result_that_holds_a_secret_is_shared_while_it_is_made_and_kept_nowhere(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        async def make() -> dict[str, Any]:
+            await asyncio.sleep(0.01)
+            return {"output": "the key is s3cr3t-k3y"}
+
+        with KeptResults(tmp_path, holds_secret=lambda text: "s3cr3t-k3y" in text) as kept:
+            together = await asyncio.gather(*(kept.share("key", make) for _ in range(2)))
+            again = await kept.share("key", make)
+        return sorted(shared.how for shared in (*together, again))
+
+    assert asyncio.run(run()) == ["fresh", "fresh", "shared"]
+    assert not any(b"s3cr3t" in path.read_bytes() for path in tmp_path.iterdir())

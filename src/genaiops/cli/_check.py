@@ -82,7 +82,7 @@ def check_path(
     for folder in use_cases:
         found, explained = _check_use_case(folder, settings, env=env, file=file)
         findings += found
-        values += explained
+        values += open_store(settings, folder).redactor().json(explained)
     flows: list[str | Path] = [path]
     if path in use_cases:
         flows = _as_named(find_flows(path.parent if path.is_file() else path))

@@ -9,7 +9,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from genaiops.connections._base import SCRUBBED
 
@@ -24,6 +24,9 @@ _NOT_SECRET = frozenset(
 _SECRET_VARIABLE = re.compile(
     r"(?:^|_)(?:API_?KEY|KEY|SECRET|TOKEN|PASSWORD|PASSWD|PWD|CREDENTIALS?|CONNECTION_?STRING|SAS)$", re.IGNORECASE
 )
+
+# Source: RFC 3986, userinfo.
+_PASSWORD = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@?#]*:([^/\s@]+)@")
 
 
 class Redactor:
@@ -105,6 +108,15 @@ def is_secret_variable(name: str) -> bool:
     """Whether a variable's name says that it holds a secret: `OPENAI_API_KEY`, `X_TOKEN`, `…_PASSWORD`."""
     # A shell's working directory only sounds like a password.
     return name not in ("PWD", "OLDPWD") and _SECRET_VARIABLE.search(name) is not None
+
+
+def passwords_in(text: str) -> list[str]:
+    """Passwords in the addresses of a text.
+
+    >>> passwords_in("postgres://me:s3cr3t@host/db")
+    ['s3cr3t']
+    """
+    return [form for found in _PASSWORD.findall(text) for form in dict.fromkeys((found, unquote(found)))]
 
 
 def _forms(secret: str) -> set[str]:

@@ -16,7 +16,7 @@ from genaiops.connections._definition import Definition, read_definition
 from genaiops.connections._files import find_connection_files, read_connection_file, read_execution_json
 from genaiops.connections._local import LocalConnections
 from genaiops.connections._placeholders import variable_prefix
-from genaiops.connections._redaction import Redactor, is_secret_variable, is_worth_hiding
+from genaiops.connections._redaction import Redactor, is_secret_variable, is_worth_hiding, passwords_in
 from genaiops.connections._resolve import MissingValue, Resolved, Resolver
 from genaiops.connections._spelling import CONNECTION_TYPES, connection_class
 from genaiops.errors import ConnectionSettingsError, suggest
@@ -66,7 +66,12 @@ class ConnectionStore:
             definitions.setdefault(item.name, []).append(item)
         store = cls(definitions, Resolver(settings.environ, settings.sources))
         store._names_in_variables = tuple(_names_in_variables(settings.environ, definitions))
-        store._more_secrets = tuple(v for k, v in settings.environ.items() if v and is_secret_variable(k))
+        store._more_secrets = tuple(
+            secret
+            for name, value in settings.environ.items()
+            for secret in ([value] if is_secret_variable(name) else passwords_in(value))
+            if secret
+        )
         return store
 
     @classmethod
@@ -200,6 +205,8 @@ class ConnectionStore:
         found: dict[str, None] = {}
         for connection in self._known_connections():
             found.update(dict.fromkeys(str(value) for value in connection.secrets.values() if value))
+            texts = (value for value in connection.configs.values() if isinstance(value, str))
+            found.update(dict.fromkeys(secret for text in texts for secret in passwords_in(text)))
         found.update(dict.fromkeys(self._more_secrets))
         return [secret for secret in found if is_worth_hiding(secret)]
 

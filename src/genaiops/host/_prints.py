@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 
 # "PLAN\x1fROW", set where a row starts; threads that the engine starts inherit it.
@@ -19,14 +20,21 @@ SEPARATOR = "\x1f"
 
 
 class MarkedStream(io.TextIOBase):
-    """A text stream whose lines carry the mark of the row that wrote them."""
+    """A text stream whose lines carry the mark of the row that wrote them.
+
+    Args:
+        name: Shown when the stream is printed.
+        descriptor: Where it writes.
+        redact: Takes secrets out of what is written.
+    """
 
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, name: str, descriptor: int = 2) -> None:
+    def __init__(self, name: str, descriptor: int = 2, *, redact: Callable[[str], str] = str) -> None:
         self.name = name
         self._descriptor = descriptor
+        self._redact = redact
         self._lock = threading.RLock()
         self._parts: dict[str, str] = {}
 
@@ -66,7 +74,7 @@ class MarkedStream(io.TextIOBase):
 
     def _put(self, row: str, lines: str) -> None:
         head = f"{MARK}{row}{SEPARATOR}" if row else ""
-        text = "".join(f"{head}{line}\n" for line in lines.split("\n"))
+        text = "".join(f"{head}{line}\n" for line in self._redact(lines).split("\n"))
         data = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
             while data:
@@ -75,7 +83,11 @@ class MarkedStream(io.TextIOBase):
             return
 
 
-def mark_prints() -> None:
-    """Put marked streams in the place of standard output and standard error."""
-    sys.stdout = MarkedStream("<stdout>")
-    sys.stderr = MarkedStream("<stderr>")
+def mark_prints(redact: Callable[[str], str] = str) -> None:
+    """Put marked streams in the place of standard output and standard error.
+
+    Args:
+        redact: Takes secrets out of what is written, where no parent does.
+    """
+    sys.stdout = MarkedStream("<stdout>", redact=redact)
+    sys.stderr = MarkedStream("<stderr>", redact=redact)

@@ -18,9 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.connections import install_log_redaction
 from genaiops.errors import GenaiopsError
 from genaiops.host._export import SpanExporter
 from genaiops.host._pipe import ParentPipe, take_pipes
+from genaiops.host._prints import mark_prints
 from genaiops.host._workspace import Workspace, may_call_models, refusal
 
 if TYPE_CHECKING:
@@ -42,40 +44,44 @@ def main(_: Sequence[str]) -> int:
     if first is None:
         return 0
     hello = {**first[0], **json.loads(first[1])}
+    workspace = Workspace(hello)
+    redact: Callable[[str], str] = workspace.redactor or str
+    # Standard error is the operator's log: what flow code prints goes there without secrets.
+    mark_prints(redact)
+    install_log_redaction(redact)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Anybody can send what is no HTTP, as often as they like: it is answered, and fills no log.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     try:
-        code = _run(hello, pipe)
+        code = _run(hello, workspace, redact, pipe)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told
         if hello.get("debug") or not isinstance(error, GenaiopsError):
             traceback.print_exception(error)
-        pipe.write({"type": "refused", **refusal(error)})
+        pipe.write({"type": "refused", **json.loads(redact(json.dumps(refusal(error))))})
         code = 1
     sys.stderr.flush()
     # Threads of flow code that never end must not keep the process.
     os._exit(code)
 
 
-def _run(hello: dict[str, Any], pipe: ParentPipe) -> int:
+def _run(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> int:
     if sys.platform == "win32":
-        asyncio.run(_serve(hello, pipe))
+        asyncio.run(_serve(hello, workspace, redact, pipe))
     else:
         import uvloop
 
-        uvloop.run(_serve(hello, pipe))
+        uvloop.run(_serve(hello, workspace, redact, pipe))
     return 0
 
 
-async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
-    from genaiops.connections import install_log_redaction, load_sdk
+async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> None:
+    from genaiops.connections import load_sdk
     from genaiops.flows import open_plan
     from genaiops.serving import Board, ServeOptions, Service, serve
 
     options = ServeOptions.from_json(hello["serve"])
-    workspace = Workspace(hello)
     request = hello["request"]
     flow = workspace.load(request)
     if may_call_models(flow):
@@ -88,8 +94,6 @@ async def _serve(hello: dict[str, Any], pipe: ParentPipe) -> None:
         concurrency=options.concurrency,
         streaming=True,
     )
-    redact = workspace.redactor or str
-    install_log_redaction(redact)
     request_log = _request_log(options, str(hello.get("worker", 0)), redact)
     exporter = _span_exporter(workspace, {"flow": flow.name})
     board = Board(hello["board"], hello["worker"], options.workers) if hello.get("board") is not None else None

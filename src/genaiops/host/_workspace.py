@@ -174,7 +174,9 @@ class Workspace:
         if folder and self._kept is None:
             from genaiops.kept import KeptResults
 
-            self._kept = KeptResults(Path(folder))
+            redactor = self.redactor
+            holds_secret = redactor.holds_secret if redactor else lambda _: False
+            self._kept = KeptResults(Path(folder), holds_secret=holds_secret)
         return self._kept
 
 

@@ -41,6 +41,7 @@ class KeptResults:
     Args:
         folder: Made when the first result is kept.
         max_bytes: Bound on the kept values; the least recently used go first.
+        holds_secret: Whether a result holds a secret; such results are not kept.
 
     >>> import asyncio, tempfile
     >>> async def main(folder: Path) -> list[str]:
@@ -53,8 +54,11 @@ class KeptResults:
     ['fresh', 'kept']
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int = _MAX_BYTES, holds_secret: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self.stats = KeptStats()
+        self._holds_secret = holds_secret
         self._file = ResultsFile(folder / "results.sqlite", max_bytes=max_bytes)
         self._making: dict[tuple[int, str], asyncio.Future[str]] = {}
 
@@ -69,7 +73,7 @@ class KeptResults:
         Raises:
             TypeError: It has no JSON form.
         """
-        self._file.put(key, json.dumps(value, ensure_ascii=False))
+        self._keep(key, json.dumps(value, ensure_ascii=False))
 
     async def share(self, key: str, make: Callable[[], Awaitable[dict[str, Any]]]) -> Shared:
         """The result: kept, from somebody who is making it at this moment, or made now and kept.
@@ -100,6 +104,11 @@ class KeptResults:
                 raise
             self.stats.shared += 1
             return Shared(json.loads(text), "shared")
+
+    def _keep(self, key: str, text: str) -> None:
+        # Blanked, it would be another result than the fresh one: what holds a secret is made anew each time.
+        if not self._holds_secret(text):
+            self._file.put(key, text)
 
     def flush(self) -> None:
         """Wait until everything that was put is in the file."""
@@ -133,7 +142,7 @@ class KeptResults:
         finally:
             del self._making[place]
         future.set_result(text)
-        self._file.put(place[1], text)
+        self._keep(place[1], text)
         self.stats.fresh += 1
         return Shared(value, "fresh")
 
