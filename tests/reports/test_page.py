@@ -374,3 +374,20 @@ def test_without_a_price_the_chart_shows_tokens_and_never_the_time_of_recordings
     assert "against tokens of a row" in words
     assert "median time" not in words
     assert "no price known" in words
+
+
+def test_repeats_stand_below_their_variant(tmp_path: Path) -> None:
+    folder = write_sample(tmp_path, Sample(rows=12, datasets=("one",), variants=("variant_0", "variant_1")))
+    result = json.loads((folder / "experiment.json").read_text())
+    again = [{**run, "id": f"{run['id']}_again", "repeat": 1} for run in result["runs"]]
+    scores = [{**score, "run": f"{score['run']}_again"} for score in result["scores"]]
+    edited(folder, runs=[*result["runs"], *again], scores=[*result["scores"], *scores])
+
+    write_reports(folder, tmp_path / "r", ["page"])
+
+    words = read_page(tmp_path / "r" / "report.html").words
+    table = words[words.index("Variants compared") :]
+    places = [table.index(name) for name in ("variant_0 default", "variant_0 · repeat 2", "variant_1 ")]
+    assert places == sorted(places)
+    assert table.index("variant_1 · repeat 2") > places[2]
+    assert "the mean of repeats is compared" in table

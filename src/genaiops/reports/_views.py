@@ -156,9 +156,12 @@ def _metric_lines(
 ) -> list[MetricLine]:
     compared = {variant_name(story, each.get("candidate")): each for each in comparisons}
     order = {name: place for place, name in enumerate(story.variants)}
-    named = sorted(
-        ((_label(story, score), score["metrics"][metric]) for score in scores), key=lambda pair: order.get(pair[0], 99)
-    )
+
+    def place(score: Mapping[str, Any]) -> tuple[int, int]:
+        run = story.run(str(score.get("run")))
+        return order.get(label(run), 99), int(run.get("repeat") or 0)
+
+    named = [(_label(story, score), score["metrics"][metric]) for score in sorted(scores, key=place)]
     baseline = next((form.get("value") for name, form in named if name == story.baseline), None)
     return [_metric_line(story, name, form, scales[0], baseline, compared.get(name), scales[1]) for name, form in named]
 

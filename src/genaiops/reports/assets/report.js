@@ -82,7 +82,7 @@
         return cell;
       };
       return make("thead", {}, make("tr", {}, column("number", "Row", "num"), make("th", { scope: "col", className: "about" }, "Input"),
-        column("change", data.variants.length > 1 ? "Against the default" : "Result"),
+        column("change", data.variants.length > 1 ? "Change" : "Result"),
         data.variants.map((name, place) => column(`v${place}`, name, "out"))));
     }
 
