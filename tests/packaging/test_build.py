@@ -298,6 +298,8 @@ def test_a_file_that_holds_a_key_that_is_set_here_is_refused(
         ("requirements.txt", "--index-url https://me:pa55word9x@index.internal/simple\n", "password in an address"),
         ("init.json", '{"model_config": {"api_key": "0b7f2c9d4e8a41f6b3d5c7e9a1f2b4d6"}}', "Azure key"),
     ],
+    # The name of a test stands in a variable while it runs, and passwords in variables are secrets that are set.
+    ids=["connection", "requirements", "init"],
 )
 def test_a_key_typed_into_a_file_is_refused_with_its_line(
     use_case: Path, small_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], file: str, text: str, kind: str
