@@ -253,6 +253,29 @@ def test_an_interrupted_experiment_is_resumed_and_pays_only_for_the_rest(tmp_pat
 GATE = "gate:\n  metrics:\n    contains: {min: %s, judge: mean}\n"
 
 
+def test_a_baseline_that_does_not_exist_is_refused_before_anything_is_paid(tmp_path: Path, served: Served) -> None:
+    project(tmp_path)
+
+    done = genaiops(tmp_path, "run", "web", "--baseline", "nosuch", "--json", "--no-report", served=served)
+
+    assert done.returncode == 2
+    assert "There is no experiment 'nosuch' to compare with." in done.stderr
+    assert form(done)["runs"] == []
+    assert served.server.stats.requests == 0
+
+
+def test_why_rows_were_not_scored_is_said(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    grade = folder / "flows/grade/grade.py"
+    broken = 'if groundtruth == "C":\n        raise ValueError("no such grade")\n    return'
+    grade.write_text(grade.read_text().replace("return", broken), encoding="utf-8")
+
+    done = genaiops(tmp_path, "run", "web", "--variants", "defaults", "--no-report")
+
+    assert "not scored, because" in done.stdout
+    assert "no such grade" in done.stdout
+
+
 def test_the_gate_says_no_with_exit_code_3_and_can_judge_again(tmp_path: Path, served: Served) -> None:
     use_case = project(tmp_path)
     experiment = use_case / "experiment.yaml"

@@ -49,3 +49,10 @@ def test_names_tell_where_less_is_better() -> None:
         False,
         False,
     ]
+
+
+def test_a_column_of_nan_alone_is_a_score_that_nobody_got() -> None:
+    rows = [{"grounded": float("nan"), "why": None}, {"grounded": float("nan"), "why": None}]
+
+    assert score_columns(rows) == ["grounded"]
+    assert score_columns([{"grounded": float("nan")}, {"grounded": "no idea"}]) == []

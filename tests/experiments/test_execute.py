@@ -539,3 +539,22 @@ def test_a_metric_is_a_mean_when_the_use_case_says_so(tmp_path: Path) -> None:
 
     figures = next(score["metrics"]["accuracy"] for score in result.scores if score["evaluator"] == "grade")
     assert (figures["kind"], figures["value"]) == ("mean", 0.75)
+
+
+@pytest.mark.parametrize(("gives", "unscored", "warned"), [('float("nan")', 8, False), ('"a nice answer"', 0, True)])
+def test_an_evaluator_without_a_score_is_not_silent(tmp_path: Path, gives: str, unscored: int, warned: bool) -> None:
+    folder = make(tmp_path)
+    write(folder / "flows/grade/grade.py", GRADE[: GRADE.index("    return")] + f"    return {gives}\n")
+    write(folder / "flows/grade/sum_up.py", SUM_UP[: SUM_UP.index("    log_metric")] + "    pass\n")
+    told: list[str] = []
+
+    result = run_experiment(
+        ExperimentRequest(use_case=folder, plan=PlanRequest(variants="defaults")),
+        settings(folder),
+        on_event=lambda event: told.append(event.message) if event.kind == "warning" else None,
+    )
+
+    score = next(score for score in result.scores if score["evaluator"] == "grade")
+    assert score["rows"]["failed"] == unscored
+    assert [figures["value"] for figures in score["metrics"].values()] == [None] * (unscored > 0)
+    assert ["'grade' gave no number" in message for message in told] == [True] * warned

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from genaiops.errors import SettingsError
-from genaiops.experiments import PlanRequest, load_experiment, plan_cells
+from genaiops.experiments import ExperimentRequest, PlanRequest, load_experiment, plan_cells, prepare_experiment
 from genaiops.flows import load_flow
 from tests.experiments.usecase import BASE, make_use_case, settings_of, write
 
@@ -154,3 +154,16 @@ def test_a_flow_without_variants_has_one_cell_and_knows_no_names(tmp_path: Path)
     assert [cell.label for cell in plan_cells(spec, flow).cells] == ["defaults"]
     with pytest.raises(SettingsError, match="has no variants"):
         plan_cells(spec, flow, PlanRequest(variants="variant_0"))
+
+
+@pytest.mark.parametrize(
+    ("repeats", "calls", "warned"), [(2, "replay", True), (1, "replay", False), (2, "live", False)]
+)
+def test_repeats_from_a_recording_are_warned_about(tmp_path: Path, repeats: int, calls: str, warned: bool) -> None:
+    make_use_case(tmp_path)
+    request = ExperimentRequest(use_case=tmp_path, repeats=repeats, model_calls=calls)
+
+    prepared = prepare_experiment(request, settings_of(tmp_path))
+
+    assert ("recorded-repeats" in [finding.code for finding in prepared.findings]) is warned
+    assert [task.spec.repeat for task in prepared.tasks] == list(range(repeats))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genaiops.errors import DataError, GenaiopsError, SettingsError
 
 if TYPE_CHECKING:
-    from genaiops.experiments import ExperimentResult, ExperimentSpec, Place
+    from genaiops.experiments import ExperimentResult, ExperimentSpec, Place, Prepared
     from genaiops.gates import Policy, Verdict
     from genaiops.settings import Settings
 
@@ -125,6 +125,19 @@ def find_baseline(
                 kind="BaselineNotFound",
             ) from error
         return found
+
+
+def require_baseline(name: str, prepared: Prepared, settings: Settings) -> None:
+    """Refuse a baseline that does not exist before anything is paid for.
+
+    Raises:
+        DataError: There is no such experiment.
+    """
+    from genaiops.experiments import ExperimentResult
+
+    runs = [{"variant_label": cell.label} for cell in prepared.plan.cells]
+    planned = {"id": prepared.id, "experiment": prepared.spec.name, "runs": runs}
+    find_baseline(name, ExperimentResult(path=prepared.spec.folder, data=planned), settings, named=True)
 
 
 def _champion(experiment: str, settings: Settings) -> Path:

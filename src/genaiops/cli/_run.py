@@ -146,7 +146,7 @@ def _prepare(
     from dataclasses import replace
 
     from genaiops.cli._alerting import alert_of
-    from genaiops.cli._judging import policy_of
+    from genaiops.cli._judging import policy_of, require_baseline
     from genaiops.experiments import find_experiment, prepare_again, prepare_experiment
 
     if options["resume"] is not None:
@@ -155,6 +155,8 @@ def _prepare(
     else:
         assert use_case is not None
         prepared = prepare_experiment(_request(use_case, options, settings), settings)
+    if options["baseline"]:
+        require_baseline(options["baseline"], prepared, settings)
     policy = policy_of(prepared.spec)
     alert = alert_of(prepared.spec, settings.environ, send=not (options["no_webhook"] or options["dry_run"]))
     if (policy or alert) is not None and options["max_failed"] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"better": "green", "not worse": "green", "worse": "red", "cannot tell": "yellow"}
 _SHOWN_RUNS = 20
+_SHOWN_REASONS = 5
 
 
 def echo_plan(prepared: Prepared) -> None:
@@ -88,6 +90,7 @@ def echo_result(
     """Metrics with intervals, words against the baseline, the verdict, where the rest stands."""
     _echo_metrics(result)
     _echo_failures(result.runs)
+    _echo_unscored(result)
     _echo_undecided(result.comparisons)
     _echo_search(result.data.get("search"))
     _echo_regressions(result.data.get("regressions") or ())
@@ -237,6 +240,18 @@ def _echo_failures(runs: Iterable[Mapping[str, Any]]) -> None:
     if rows:
         click.echo()
         table(("variant", "dataset", "rows", "failure", "message"), rows)
+
+
+def _echo_unscored(result: ExperimentResult) -> None:
+    """Why evaluators gave no score, the most frequent reasons first."""
+    if not any((score.get("rows") or {}).get("failed") for score in result.scores):
+        return
+    errors = ((line["evaluator"], str(line["error"])) for line in result.row_scores() if line.get("error"))
+    counts = Counter(errors).most_common(_SHOWN_REASONS)
+    rows = [(evaluator, str(count), one_line(error)) for (evaluator, error), count in counts]
+    if rows:
+        click.echo()
+        table(("evaluator", "rows", "not scored, because"), rows)
 
 
 def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:

@@ -74,13 +74,18 @@ def as_score(value: Any) -> float | None:
 def score_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of the columns that hold scores: every value that is there is a number or a word for pass and fail.
 
+    A column of nothing but NaN is one too: an evaluator that could tell of no row is not one that says nothing.
+
     Args:
         rows: Flattened outputs of rows, of all runs that one evaluator looked at.
     """
     verdicts: dict[str, bool] = {}
     for row in rows:
         for name, value in row.items():
+            if value is None:
+                continue
             if _is_missing(value):
+                verdicts.setdefault(name, True)
                 continue
             verdicts[name] = verdicts.get(name, True) and as_score(value) is not None
     return [name for name, is_score in verdicts.items() if is_score]

@@ -8,13 +8,13 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from genaiops.evaluators import RawEvaluation, settle
+from genaiops.evaluators import Evaluation, RawEvaluation, settle
 from genaiops.experiments._assemble import Finished, assemble, row_score_lines, write_row_scores
 from genaiops.experiments._budget import Budget
 from genaiops.experiments._confirm import confirm_winner
 from genaiops.experiments._evaluate import Evaluations, EvaluatorDigests, evaluator_digests
 from genaiops.experiments._logged import logged_run
-from genaiops.experiments._metrics import settle_names
+from genaiops.experiments._metrics import metric_names, settle_names
 from genaiops.experiments._own_metrics import own_metrics
 from genaiops.experiments._plan import Cell, Plan, cell_maker
 from genaiops.experiments._prepare import (
@@ -350,11 +350,20 @@ class _Experiment:
 
     # Concluding
 
+    def _warn_of_silence(self, evaluations: Sequence[Evaluation]) -> None:
+        """An evaluator that ran and measured nothing must not look like one that found nothing wrong."""
+        for evaluation in evaluations:
+            if evaluation.status == "completed" and evaluation.rows and not metric_names(evaluation):
+                who = f"The evaluator {evaluation.evaluator!r}"
+                text = f"{who} gave no number on {evaluation.dataset}: nothing was measured."
+                self._tell(ExperimentEvent(kind="warning", name=evaluation.id, message=text))
+
     def _conclude(self) -> ExperimentResult:
         finished = [self._finished[task.id] for task in self._tasks if task.id in self._finished]
         order_of = {item.record.id: index for index, item in enumerate(finished)}
         raws = sorted(self._raws, key=lambda raw: (order_of.get(str(raw.run), 0), raw.evaluator))
         evaluations = settle_names(settle(raws))
+        self._warn_of_silence(evaluations)
         found = assemble(self._spec, finished, evaluations, [node.name for node in self._prepared.flow.row_nodes])
         facts = found.pop("facts")
         labels = {item.record.id: item.task.cell.label for item in finished}

@@ -88,9 +88,26 @@ def prepare_experiment(request: ExperimentRequest, settings: Settings, *, stamp:
         plan=plan,
         tasks=tuple(tasks),
         estimate=estimate_plan(spec, tasks, counts, settings, times=plan.of if plan.kind == "search" else 1),
-        findings=checked.findings,
+        findings=(*checked.findings, *_recorded_repeats(request, spec)),
         counts=counts,
     )
+
+
+def _recorded_repeats(request: ExperimentRequest, spec: ExperimentSpec) -> list[Finding]:
+    """Repeats shall be made anew; a recording can only give what it holds."""
+    if request.model_calls != "replay" or (request.repeats or spec.repeats) < 2:
+        return []
+    return [
+        Finding(
+            severity="warning",
+            code="recorded-repeats",
+            message="Where the recording holds one reply to a request, the repeats of its rows are copies: "
+            "the noise that they show is too small.",
+            file=str(request.recording),
+            line=None,
+            hint="Record as many repeats (--model-calls record --repeats N), or call models live.",
+        )
+    ]
 
 
 def _with_model_calls(request: ExperimentRequest, spec: ExperimentSpec) -> ExperimentRequest:

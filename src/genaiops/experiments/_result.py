@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from genaiops.errors import DataError, suggest
+from genaiops.errors import DataError
 from genaiops.settings import Settings
 
 SCHEMA_VERSION = 1
@@ -129,7 +130,9 @@ def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
         raise DataError(
             f"Several experiments begin with {text!r}: {', '.join(begin[:10])}.", hint="Give more of the id."
         )
-    hint = suggest(text, ids) if ids else f"There are no experiments in {folder}."
+    near = get_close_matches(text, ids, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "List them with: genaiops runs list"
+    hint = hint if ids else f"There are no experiments in {folder}."
     raise DataError(f"There is no experiment {text!r}.", hint=hint, kind="ExperimentNotFound")
 
 
