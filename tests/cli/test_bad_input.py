@@ -310,3 +310,30 @@ def test_a_bad_line_of_a_data_file_has_its_number_and_the_others_are_not_lost(
 
     assert main([*words, "--on-bad-row", "skip", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == {"total": 3, "completed": 2, "failed": 0, "skipped": 1}
+
+
+def test_all_that_connections_lack_is_told_whichever_is_met_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIM_CONNECTION_TYPE", "azure_open_ai")
+    with (project / "f" / "flow.dag.yaml").open("a", encoding="utf-8") as file:
+        file.write("environment_variables: {KEY: '${another.api_key}'}\n")
+    Path("rows.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+
+    for words in ([], ["--data", "rows.jsonl", "--map", "text=${data.text}"]):
+        assert main(["flow", "run", "f", *words]) == 2
+        said = capsys.readouterr().err
+        assert all(name in said for name in ("SIM_API_KEY", "SIM_API_BASE", "ANOTHER_API_KEY"))
+        assert "flow.dag.yaml:16: " in said
+
+
+def test_a_second_mistake_of_the_same_kind_is_told_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "f" / "flow.dag.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("${first.output}", "${frist.output}").replace("${inputs.text}", "${one.output}"))
+
+    assert main(["flow", "run", "f"]) == 2
+
+    said = capsys.readouterr().err
+    assert "flow.dag.yaml:9: " in said
+    assert "flow.dag.yaml:15: " in said

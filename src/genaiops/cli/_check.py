@@ -164,8 +164,7 @@ def check_data(flow: str, data: Path, mapping: dict[str, str]) -> list[Finding]:
 def echo_findings(findings: list[Finding]) -> None:
     """Findings for a person, and their number."""
     for finding in findings:
-        where = f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
-        click.echo(f"{where}{finding.severity}: {finding.message} [{finding.code}]")
+        click.echo(f"{_place(finding)}{finding.severity}: {finding.message} [{finding.code}]")
         if finding.hint:
             click.echo(f"{_SHOWN_HINT}{finding.hint}")
     mistakes = sum(finding.severity == "error" for finding in findings)
@@ -174,6 +173,31 @@ def echo_findings(findings: list[Finding]) -> None:
         click.echo(f"{mistakes} mistake{'s' * (mistakes != 1)}, {doubts} doubt{'s' * (doubts != 1)}")
     else:
         click.echo("no mistakes found")
+
+
+def echo_other_mistakes(source: str, told: GenaiopsError, settings: Settings) -> None:
+    """A flow that cannot be opened may have more mistakes than the first: name them all."""
+    from genaiops.errors import ConnectionSettingsError, FlowDefinitionError
+
+    if not isinstance(told, FlowDefinitionError | ConnectionSettingsError):
+        return
+    for finding in check_one_flow(source, settings):
+        if finding.severity == "error" and not _says(told, finding):
+            hint = f" {finding.hint}" if finding.hint else ""
+            click.echo(f"  also: {_place(finding)}{finding.message}{hint}", err=True)
+
+
+def _says(told: GenaiopsError, finding: Finding) -> bool:
+    """Whether an error is the one that a finding tells, or lists what it tells."""
+    if told.file is None or finding.file is None or Path(told.file).name != Path(finding.file).name:
+        return finding.code in (told.kind, told.type)
+    if finding.code == "missing-variable" and "All that is missing" in told.message:
+        return True
+    return finding.line == told.line or (told.line is None and finding.code in (told.kind, told.type))
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
 
 
 def _as_named(files: list[Path]) -> list[str | Path]:

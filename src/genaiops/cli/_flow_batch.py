@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genaiops.cli._check import echo_other_mistakes
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings
 from genaiops.cli._flow_outcome import error_json, error_lines
-from genaiops.cli._output import assignments, echo_json, money, note, one_line, safe, say, seconds, table
+from genaiops.cli._output import assignments, echo_error, echo_json, money, note, one_line, safe, say, seconds, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
@@ -40,7 +41,11 @@ def run_dataset(source: str | None, options: Mapping[str, Any], *, as_json: bool
     except GenaiopsError as error:
         if as_json:
             echo_json(_nothing_started(error))
-        raise
+        if source is None:
+            raise
+        echo_error(error)
+        echo_other_mistakes(source, error, settings)
+        return error.exit_code
     if not records:
         return INTERRUPTED
     if as_json:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genaiops.cli._check import echo_other_mistakes
 from genaiops.cli._flow_options import HOST_OPTIONS, host_settings, read_inputs
 from genaiops.cli._flow_outcome import echo_outcome, failed_json, one_row_json
 from genaiops.cli._output import echo_error, echo_json, safe, say
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
-from genaiops.errors import FlowDefinitionError, GenaiopsError, InputError, suggest
+from genaiops.errors import GenaiopsError, InputError, suggest
 
 if TYPE_CHECKING:
-    from genaiops.flows import Finding
     from genaiops.runs import FlowSession
     from genaiops.settings import Settings
 
@@ -32,8 +31,7 @@ def run_row(source: str, options: Mapping[str, Any], *, as_json: bool) -> int:
         if as_json:
             echo_json(failed_json(source, error.to_json()))
         echo_error(error)
-        if isinstance(error, FlowDefinitionError):
-            _echo_other_mistakes(source, error)
+        echo_other_mistakes(source, error, settings)
         return error.exit_code
     if options["stream"]:
         click.echo(err=as_json)
@@ -117,19 +115,3 @@ def _refuse_missing(session: FlowSession, inputs: Mapping[str, Any], *, is_node:
             hint=suggest(missing[0], given) if given else f"Give --input {missing[0]}=VALUE.",
             kind="InputNotFound",
         )
-
-
-def _echo_other_mistakes(source: str, told: GenaiopsError) -> None:
-    """A flow that cannot be loaded may have more mistakes than the first: name them all."""
-    from genaiops.flows import check_flow
-
-    def is_told(finding: Finding) -> bool:
-        names = [Path(file).name for file in (finding.file, told.file) if file is not None]
-        same_place = finding.line == told.line and len(set(names)) == 1
-        return finding.severity != "error" or same_place or finding.code in (told.kind, told.type)
-
-    others = [finding for finding in check_flow(source) if not is_told(finding)]
-    for finding in others:
-        where = f"{finding.file}:{finding.line}: " if finding.line else f"{finding.file}: " if finding.file else ""
-        hint = f" {finding.hint}" if finding.hint else ""
-        click.echo(f"  also: {where}{finding.message}{hint}", err=True)

@@ -153,7 +153,16 @@ class Workspace:
             name: (str(value), name in overrides) for name, value in own if not (fills_gaps and name in os.environ)
         }
         wanted |= {name: (_text(value), True) for name, value in overrides.items()}
-        return {name: self._resolved(text, is_override) for name, (text, is_override) in wanted.items()}
+        found: dict[str, str] = {}
+        for name, (text, is_override) in wanted.items():
+            try:
+                found[name] = self._resolved(text, is_override)
+            except ConnectionSettingsError as error:
+                lines = flow.lines
+                error.file = str(flow.path)
+                error.line = lines.get(f"environment_variables.{name}") or lines.get("environment_variables")
+                raise with_all_missing(error, flow, self.store) from error
+        return found
 
     def _resolved(self, text: str, is_override: bool) -> str:
         """The field of a connection that `${connection.field}` names; other text as it is."""
@@ -219,7 +228,7 @@ def with_all_missing(error: GenaiopsError, flow: Flow, store: ConnectionStore) -
     from genaiops.flows import survey_flow
 
     missing = store.missing(survey_flow(flow.path, every_variant=False).connections())
-    if len(missing) < 2:
+    if all(str(item) in error.message or repr(item.connection) in error.message for item in missing):
         return error
     error.message += "\nAll that is missing:" + "".join(f"\n  {item}" for item in missing) + "\n"
     return error
