@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_flow_code_that_never_returns_cannot_outlive_the_grace_period(tmp_path: 
         code_of_exit = server.stop()
 
     assert (code_of_exit, time.monotonic() - started < 2.8) == (0, True)
+
+
+def test_what_cannot_be_finished_within_the_grace_period_is_answered_with_503(tmp_path: Path) -> None:
+    code = "import time\n\ndef hang(text: str) -> str:\n    time.sleep(3600)\n    return text\n"
+    folder = write_flow(tmp_path / "hang", flow__flex__yaml="entry: hanging:hang\n", hanging__py=code)
+    with serving(folder, "--workers", "2", "--drain-delay", "0.1", "--grace", "4") as server:
+        workers = server.workers()
+        with ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(server.score, {"text": "x"}) for _ in range(4)]
+            wait_until(lambda: "genaiops_rows_in_flight 4\n" in server.request("GET", "/metrics")[1], 30)
+            started = time.monotonic()
+            code_of_exit = server.stop()
+            took = time.monotonic() - started
+            statuses = [asked.result()[0] for asked in asking]
+
+    assert statuses == [503] * 4
+    assert (code_of_exit, took < 4.8) == (0, True)
+    assert not any(is_alive(worker) for worker in workers)
 
 
 def test_workers_end_when_their_parent_is_killed(echo_flow: Path) -> None:

@@ -56,6 +56,8 @@ class Service:
         self.admission = Admission(self.options.concurrency, self.options.queue)
         # Each open stream can be ended: called when the server's time is over.
         self.streams: set[Callable[[], None]] = set()
+        # Whoever works on an answer that has not begun.
+        self._working: set[asyncio.Task[Any]] = set()
         self.quick = QuickRows(self.plan.is_sync)
         # Plain generators are advanced here; the loop's own threads would be six for all clients.
         self.stream_threads = ThreadPoolExecutor(self.options.concurrency, thread_name_prefix="stream")
@@ -66,10 +68,16 @@ class Service:
         return self.plan.flow
 
     def close(self) -> None:
-        """Take no more requests and end what is still sent."""
+        """Take no more requests and end those that are left: streams with a last event, others with 503."""
         self.phase = "closing"
         for end in list(self.streams):
             end()
+        for task in list(self._working):
+            task.cancel()
+
+    def has_closed(self) -> bool:
+        """No request is begun any more."""
+        return self.phase == "closing"
 
     @property
     def public_outputs(self) -> list[str]:
@@ -171,15 +179,19 @@ class Service:
     @contextmanager
     def _refusing(self) -> Iterator[None]:
         """What the limits raise becomes an answer."""
-        if self.phase == "closing":
-            raise RequestRefused(
-                503,
-                "The server is shutting down.",
-                code=SYSTEM_ERROR,
-                headers={"Retry-After": "1", "Connection": "close"},
-            )
+        if self.has_closed():
+            raise _shutting_down()
+        task = asyncio.current_task()
+        assert task is not None
+        self._working.add(task)
         try:
             yield
+        except asyncio.CancelledError:
+            # By `close`; or by whoever else, who wants it to go on.
+            if not self.has_closed():
+                raise
+            task.uncancel()
+            raise _shutting_down() from None
         except QueueFull as error:
             self.metrics.refused += 1
             raise RequestRefused(
@@ -190,6 +202,8 @@ class Service:
             ) from error
         except TimeoutError as error:
             raise RequestRefused(504, f"No answer within {self.options.deadline_s:g} s.", code=SYSTEM_ERROR) from error
+        finally:
+            self._working.discard(task)
 
     def _note(self, outcome: Outcome, request_id: str) -> None:
         """Count a row that has ended, and log it."""
@@ -208,7 +222,7 @@ class Service:
 
     def _run_at_once(self, inputs: Mapping[str, Any]) -> Outcome | None:
         """A row of plain functions that have shown themselves quick, on the loop; None for all others."""
-        if not self.quick.trusted or self.export is not None or not self.admission.is_open or self.phase == "closing":
+        if not self.quick.trusted or self.export is not None or not self.admission.is_open or self.has_closed():
             return None
         return self._learnt(measured(partial(self.plan.run_now, inputs)))
 
@@ -236,6 +250,11 @@ class Service:
     async def _run_within_limits(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
         async with asyncio.timeout(self.options.deadline_s), Slot(self.admission):
             return await work()
+
+
+def _shutting_down() -> RequestRefused:
+    headers = {"Retry-After": "1", "Connection": "close"}
+    return RequestRefused(503, "The server is shutting down.", code=SYSTEM_ERROR, headers=headers)
 
 
 def is_stream(value: Any) -> bool:
