@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote
 
 from genaiops.flows import Flow, Outcome, Plan
 from genaiops.serving._admission import Admission, QueueFull, Slot
@@ -33,6 +34,8 @@ _Result = TypeVar("_Result")
 Phase = Literal["starting", "ready", "draining", "closing"]
 REQUEST_ID_HEADERS = (b"x-request-id", b"x-ms-client-request-id")
 MAX_REQUEST_ID = 128
+# What the W3C asks of those who pass baggage on.
+MAX_BAGGAGE, MAX_BAGGAGE_MEMBERS = 8192, 64
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -307,16 +310,24 @@ class StreamedRow:
 
 
 def recorder_of(scope: Scope, flow_name: str, request_id: str) -> SpanRecorder:
-    """Where the spans of a request are collected: in the caller's trace, when it has one.
+    """Where the spans of a request are collected: in the caller's trace, when it has one, with what it says of itself.
 
-    Source: W3C Trace Context, `traceparent: 00-TRACE_ID-PARENT_ID-FLAGS`.
+    Source: W3C Trace Context, `traceparent: 00-TRACE_ID-PARENT_ID-FLAGS`; W3C Baggage.
     """
-    attributes = {"flow": flow_name, "request_id": request_id}
+    attributes = {**_baggage(header(scope, b"baggage")), "flow": flow_name, "request_id": request_id}
     match = _TRACEPARENT.fullmatch(header(scope, b"traceparent"))
     # Version ff and ids of nothing but zeros are invalid; such a header starts no trace of its own either.
     if match is None or match[0].startswith("ff") or not int(match[1], 16) or not int(match[2], 16):
         return SpanRecorder(attributes)
     return SpanRecorder(attributes, trace_id=int(match[1], 16), remote_parent_id=int(match[2], 16))
+
+
+def _baggage(text: str) -> dict[str, str]:
+    """`user=ann;meta, team=a%20b` as names and values; what cannot be read is left out."""
+    if not text or len(text) > MAX_BAGGAGE:
+        return {}
+    pairs = (member.partition(";")[0].partition("=") for member in text.split(",")[:MAX_BAGGAGE_MEMBERS])
+    return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals and name.strip()}
 
 
 def request_id_of(scope: Scope) -> str:
