@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from genaiops.cli import main
+from tests.experiments.usecase import BASE, make_use_case
 
 FLOW = """\
 inputs: {q: {type: string}}
@@ -234,3 +235,12 @@ def test_an_environment_with_changed_letters_is_told_the_nearest_overlay(
     assert main(["check", ".", "--env", "dve"]) == 0
 
     assert "Did you mean 'dev'?" in capsys.readouterr().out
+
+
+def test_mistakes_in_an_alert_are_found_with_their_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_use_case(tmp_path, BASE + "alert:\n  webhook: ${NO_SUCH_HOOK}\n  metrics:\n    accuracy: {margn: 0.1}\n")
+
+    code = main(["check", str(tmp_path), "--json"])
+
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (code, finding["line"], finding["hint"]) == (2, 12, "Did you mean 'margin'?")

@@ -253,6 +253,18 @@ def test_an_interrupted_experiment_is_resumed_and_pays_only_for_the_rest(tmp_pat
 GATE = "gate:\n  metrics:\n    contains: {min: %s, judge: mean}\n"
 
 
+def test_the_plan_says_which_files_count_and_that_no_runtime_is_needed(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    write(folder / "experiment.prod.yaml", "runtime: compute-1\n")
+
+    prod = genaiops(tmp_path, "run", "web", "--env", "prod", "--dry-run")
+    other = genaiops(tmp_path, "run", "web", "--env", "qa", "--dry-run")
+
+    assert "from experiment.yaml and experiment.prod.yaml\n" in prod.stderr
+    assert "the runtime 'compute-1' is one of Azure's and not needed" in prod.stderr
+    assert "from experiment.yaml alone; overlays are there for prod\n" in other.stderr
+
+
 def test_a_baseline_that_does_not_exist_is_refused_before_anything_is_paid(tmp_path: Path, served: Served) -> None:
     project(tmp_path)
 

@@ -28,6 +28,8 @@ def echo_plan(prepared: Prepared) -> None:
     where = f" in {spec.env}" if spec.env else ""
     note(f"experiment {prepared.id}: {spec.name}{where}, {plan.kind}, {len(plan.cells)} of {plan.of} combinations")
     note(f"  from {_files(spec)}")
+    if spec.runtime:
+        note(f"  the runtime {spec.runtime!r} is one of Azure's and not needed: flows run on this machine")
     for cell in plan.cells[:_SHOWN_RUNS]:
         note(f"  {cell.label}{'  (baseline)' if cell.is_baseline else ''}")
     if len(plan.cells) > _SHOWN_RUNS:
