@@ -227,6 +227,7 @@ def test_a_prompty_with_a_mistake_is_refused_with_its_place(
         (["flow", "run", "f", "--connections", "second.conection=sim"], "Did you mean 'connection'?"),
         (["flow", "run", "f", "--modl-calls", "replay"], "--model-calls"),
         (["connection", "check", "smi"], "Did you mean 'sim'?"),
+        (["flow", "run", "f", "--inputs", "f/tol.py"], "Did you mean 'f/tool.py'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

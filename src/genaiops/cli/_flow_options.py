@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from genaiops.cli._output import assignments, note, say
+from genaiops.cli._paths import meant_path
 from genaiops.cli._surroundings import MODEL_CALLS, UseCaseFacts
 
 _VARIANT = re.compile(r"[\"']?\$?\{?(?P<node>[^.{}\"']+)\.(?P<variant>[^{}\"']+)\}?[\"']?")
@@ -192,7 +193,8 @@ def read_object(path: Path, *, option: str) -> dict[str, Any]:
     from genaiops.errors import DataError
 
     if not path.is_file():
-        raise DataError(f"{option}: there is no file {str(path)!r}.", hint="Name a .json or .jsonl file.")
+        hint = meant_path(path) or "Name a .json or .jsonl file."
+        raise DataError(f"{option}: there is no file {str(path)!r}.", hint=hint)
     text = path.read_text(encoding="utf-8-sig")
     rows = 1
     if path.suffix.lower() == ".jsonl":

@@ -20,9 +20,13 @@ class ExistingPath(click.Path):
         path = Path(value)
         if path.exists():
             return super().convert(value, param, ctx)
-        folder = path.absolute().parent
-        names = [sibling.name for sibling in folder.iterdir()] if folder.is_dir() else []
-        near = get_close_matches(path.name, names, n=1)
-        meant = f" Did you mean {str(path.with_name(near[0]))!r}?" if near else ""
-        missing = "" if folder.is_dir() else f" There is no folder {str(path.parent)!r} either."
-        return self.fail(f"There is nothing at {str(value)!r}.{meant}{missing}", param, ctx)
+        return self.fail(f"There is nothing at {str(value)!r}. {meant_path(path)}".strip(), param, ctx)
+
+
+def meant_path(path: Path) -> str:
+    """What may have been meant by a path that leads nowhere; empty when nothing is near."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"There is no folder {str(path.parent)!r} either."
+    near = get_close_matches(path.name, [sibling.name for sibling in folder.iterdir()], n=1)
+    return f"Did you mean {str(path.with_name(near[0]))!r}?" if near else ""

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from genaiops.errors import GenaiopsError
+from genaiops.errors import GenaiopsError, suggest
 from genaiops.flows._model import Finding, Severity
+
+_NOTHING = suggest("", ())
 
 
 @dataclass(slots=True)
@@ -72,9 +74,9 @@ class Report:
         hint: str | None,
         node: str | None,
     ) -> None:
-        found = Finding(
-            severity=severity, code=code, message=message, file=str(file), line=line, hint=hint or None, node=node
-        )
+        # That there is nothing to choose from helps nobody.
+        hint = None if hint == _NOTHING else hint or None
+        found = Finding(severity=severity, code=code, message=message, file=str(file), line=line, hint=hint, node=node)
         # Two nodes that share a file share its mistakes.
         if not any(_says_the_same(found, known) for known in self.findings):
             self.findings.append(found)
