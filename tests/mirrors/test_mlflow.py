@@ -63,10 +63,12 @@ def test_a_server_that_is_not_there_is_told_and_raises_nothing(result: Experimen
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
 
-    mirrored = mirror_experiment(result, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"})
+    mirrored = mirror_experiment(result, {"MLFLOW_TRACKING_URI": f"http://ada:s3cret@127.0.0.1:{port}"})
 
     assert mirrored.runs == 0
+    assert str(mirrored.error).startswith(f"http://127.0.0.1:{port}: ")
     assert "refused" in str(mirrored.error)
+    assert "s3cret" not in str(mirrored.error)
 
 
 def test_an_unknown_mirror_and_a_missing_address_are_named() -> None:

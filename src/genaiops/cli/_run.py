@@ -243,6 +243,8 @@ def _mirror(result: ExperimentResult, settings: Settings) -> None:
     done = mirror_experiment(result, settings.environ)
     if done.error:
         say("warning", f"The mirror is not complete. {done.error}", color="yellow")
+    if not done.runs and not done.unchanged:
+        return
     where = f": {done.address}" if done.address else ""
     note(f"mirror: {done.runs} runs written, {done.unchanged} unchanged, traces of {done.traces} rows{where}")
 

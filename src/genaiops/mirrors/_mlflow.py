@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from genaiops.errors import MissingExtraError, SettingsError, suggest
 from genaiops.experiments import ExperimentResult
@@ -79,7 +80,7 @@ def mirror_experiment(result: ExperimentResult, environ: Mapping[str, str]) -> M
             return _Mirror(uri, environ).write(result)
     except Exception as error:  # noqa: BLE001 - whatever the server or its client does, the experiment is done
         _log.debug("the mirror failed", exc_info=True)
-        return Mirrored(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+        return Mirrored(error=f"{_bare(uri)}: {_reason(error)}")
 
 
 class _Mirror:
@@ -103,7 +104,7 @@ class _Mirror:
             run_id = self._run(child, {"mlflow.parentRunId": parent})
             if child.traces is not None:
                 self._send_traces(run_id, child.traces)
-        page = f"{self._uri}/#/experiments/{self._experiment}/runs/{parent}" if self._speaks_http else None
+        page = f"{_bare(self._uri)}/#/experiments/{self._experiment}/runs/{parent}" if self._speaks_http else None
         return Mirrored(
             runs=self._runs, unchanged=self._unchanged, traces=self._traces, address=page, error=self._error
         )
@@ -159,7 +160,7 @@ class _Mirror:
                 try:
                     self._post(line, run_id)
                 except urllib.error.URLError as error:
-                    self._error = f"The server takes no traces: {error}"
+                    self._error = f"The server takes no traces: {_reason(error)}"
                     break
                 sent = number + 1
                 self._traces += _rows_traced(line)
@@ -171,11 +172,24 @@ class _Mirror:
             "content-type": "application/json",
             "x-mlflow-experiment-id": self._experiment,
             "x-mlflow-run-id": run_id,
-            **_authorization(self._environ),
+            **_authorization(self._uri, self._environ),
         }
-        request = urllib.request.Request(f"{self._uri}/v1/traces", data=line, headers=headers)  # noqa: S310 - http only
+        request = urllib.request.Request(f"{_bare(self._uri)}/v1/traces", data=line, headers=headers)  # noqa: S310 - http only
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
             pass
+
+
+def _bare(uri: str) -> str:
+    """An address without the user and the password that it may hold."""
+    scheme, mark, rest = uri.rpartition("://")
+    return scheme + mark + rest.rpartition("@")[2]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    text = str(getattr(error, "reason", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _rows_traced(line: bytes) -> int:
@@ -191,12 +205,15 @@ def _rows_traced(line: bytes) -> int:
     )
 
 
-def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
-    token, user = environ.get("MLFLOW_TRACKING_TOKEN"), environ.get("MLFLOW_TRACKING_USERNAME")
+def _authorization(uri: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """As MLflow's own client has it: a token, or user and password from variables or from the address."""
+    address = urlsplit(uri)
+    token = environ.get("MLFLOW_TRACKING_TOKEN")
+    user = environ.get("MLFLOW_TRACKING_USERNAME") or unquote(address.username or "")
     if token:
         return {"authorization": f"Bearer {token}"}
     if user:
-        pair = f"{user}:{environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        pair = f"{user}:{environ.get('MLFLOW_TRACKING_PASSWORD') or unquote(address.password or '')}"
         return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
     return {}
 
@@ -208,7 +225,7 @@ def _reach(uri: str) -> None:
     # Any answer will do: some servers know no such page, or ask who is there.
     with (
         contextlib.suppress(urllib.error.HTTPError),
-        urllib.request.urlopen(f"{uri}/health", timeout=_TIMEOUT_S),  # noqa: S310
+        urllib.request.urlopen(f"{_bare(uri)}/health", timeout=_TIMEOUT_S),  # noqa: S310
     ):
         pass
 
