@@ -22,7 +22,7 @@ def test_most_classes_of_requests_and_replies_wait_until_somebody_asks() -> None
 
     ours, usual = run(LATER + code), run("import openai\n" + code)
 
-    assert ours < usual / 4
+    assert ours < usual / 2
 
 
 def test_user_code_finds_the_same_names_as_after_a_usual_import() -> None:
@@ -74,3 +74,23 @@ def test_a_client_of_user_code_works_after_our_import() -> None:
     )
 
     assert run(LATER + code) == ["ChatCompletion", "Paris"]
+
+
+def test_modules_that_bear_only_the_usual_order_are_imported_in_it() -> None:
+    """Some releases of the SDK have modules that import each other in a circle."""
+    circle = (
+        "from genaiops.connections import _sdk\n"
+        "fill = _sdk._LaterModule._fill\n"
+        "def refuse(module):\n"
+        "    if module.__name__ == 'openai.types.responses': raise ImportError('partially initialized')\n"
+        "    fill(module)\n"
+        "_sdk._LaterModule._fill = refuse\n"
+    )
+    code = (
+        "import json, openai, openai.types as types, openai.types.responses as responses\n"
+        "from openai.types.responses import Response\n"
+        "names = [dir(module) for module in (openai, types, types.chat, responses, openai.types.responses)]\n"
+        "print(json.dumps([names, Response.__name__, openai.types.chat.ChatCompletion.__name__]))"
+    )
+
+    assert run(circle + LATER + code) == run("import openai\n" + code)

@@ -73,14 +73,39 @@ class _LaterModule(ModuleType):
 
     def _run(self) -> None:
         with _lock:
-            if type(self) is _LaterModule and "_is_running" not in vars(self):
+            if type(self) is not _LaterModule or self in _running:
+                return
+            try:
                 self._fill()
+            except (ImportError, AttributeError):
+                if _running:
+                    raise
+                # Modules that import each other in a circle may bear only the usual order: the package first.
+                _run_all_as_usual()
 
     def _fill(self) -> None:
-        own = vars(self)
-        own["_is_running"] = True
+        _running.append(self)
         try:
-            own["__loader__"].exec_module(self)
+            vars(self)["__loader__"].exec_module(self)
         finally:
-            del own["_is_running"]
+            _running.remove(self)
         self.__class__ = ModuleType  # type: ignore[assignment]
+
+
+_running: list[_LaterModule] = []
+
+
+def _run_all_as_usual() -> None:
+    """Import what has not run yet as if we were not here; who holds one of those modules finds it filled."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _LaterFinder)]
+    waiting: dict[str, Any] = {name: each for name, each in sys.modules.items() if type(each) is _LaterModule}
+    for name in waiting:
+        del sys.modules[name]
+    import_module(_LATER)
+    for name, module in waiting.items():
+        vars(module).update(vars(import_module(name)))
+        module.__class__ = ModuleType
+    for name, ready in list(sys.modules.items()):
+        if name.startswith(f"{_LATER}."):
+            parent, _, leaf = name.rpartition(".")
+            vars(sys.modules[parent]).setdefault(leaf, ready)

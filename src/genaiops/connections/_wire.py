@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genaiops import __version__
@@ -42,8 +43,9 @@ class OpenAIWire:
 
     def __init__(self) -> None:
         self._openai = openai = load_sdk()
-        self._response_class = _httpx().Response
-        self._transport_errors = (_httpx().TransportError, _httpx().StreamError)
+        httpx = _httpx_of(openai)
+        self._response_class = httpx.Response
+        self._transport_errors = (httpx.TransportError, httpx.StreamError)
         self._prepared: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._http = _http_client(openai)
         self._clients: dict[tuple[Any, ...], Any] = {}
@@ -216,7 +218,7 @@ def _without_length(headers: Any) -> Any:
 
 
 def _http_client(openai: ModuleType) -> Any:
-    httpx = _httpx()
+    httpx = _httpx_of(openai)
     options = {
         "limits": httpx.Limits(
             max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
@@ -230,12 +232,10 @@ def _http_client(openai: ModuleType) -> Any:
         return openai.DefaultAsyncHttpxClient(**options)
 
 
-def _httpx() -> Any:
-    try:
-        import httpx2
-    except ImportError:  # openai before 3.0
-        import httpx as httpx2  # type: ignore[no-redef, import-not-found]
-    return httpx2
+def _httpx_of(openai: ModuleType) -> Any:
+    """The HTTP library that this SDK stands on: `httpx`, or `httpx2` from 3.0 on. Both may be installed."""
+    roots = [base.__module__.partition(".")[0] for base in openai.DefaultAsyncHttpxClient.__mro__]
+    return import_module(next(root for root in roots if root.startswith("httpx")))
 
 
 def _without_platform_headers(client_class: Any) -> Any:
