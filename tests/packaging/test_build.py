@@ -8,7 +8,12 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -430,3 +435,46 @@ def test_without_an_engine_the_output_says_that_nothing_was_tried(
     assert "tested   not tested: no container engine" in printed
     assert "variable SEARCH_TOKEN" in printed
     assert f"skopeo copy oci:{tmp_path / 'image'}:latest docker://REGISTRY/greetings:latest" in printed
+
+
+def test_what_an_image_leaves_out_is_missed_by_no_server(use_case: Path, small_base: Path, tmp_path: Path) -> None:
+    """The files of an image, served with the packages of this environment: errors are said, requests answered."""
+    (use_case / "flows/greet/flow.dag.yaml").write_text(FLOW.replace(", service: search", ""), encoding="utf-8")
+    (use_case / "flows/greet/ask.py").write_text(
+        "from promptflow.core import tool\n\n@tool\ndef ask(text: str) -> str:\n    return text.upper()\n",
+        encoding="utf-8",
+    )
+    assert build(use_case, tmp_path / "image", small_base) == 0
+    app = tmp_path / "image/docker/app"
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    (app / "lib/genaiops").rename(runtime / "genaiops")
+    environ = {**os.environ, "PYTHONPATH": str(runtime), "GENAIOPS_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "genaiops", "serve", str(app), "--port", "0", "--drain-delay", "0"]
+
+    refused = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    server = subprocess.Popen(
+        command, env={**environ, "SEARCH_TOKEN": "x"}, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip().removeprefix("ready ")
+        request = urllib.request.Request(f"{address}/score", b'{"text": "hi"}', {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            answer = json.loads(reply.read())
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(
+                urllib.request.Request(f"{address}/score", b'{"other": 1}', {"Content-Type": "application/json"}),
+                timeout=30,
+            )
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+        server.stdout.close()
+
+    assert not (runtime / "genaiops/reports").exists()
+    assert (refused.returncode, refused.stderr.splitlines()[:2]) == (
+        2,
+        ["error: The server is not started; not set is:", "  variable SEARCH_TOKEN"],
+    )
+    assert answer == {"answer": "HI"}

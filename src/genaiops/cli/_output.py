@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from genaiops.errors import GenaiopsError
+from genaiops.plain_text import plain
 
 _STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -20,8 +21,6 @@ _RETURN = re.compile(r"\r(?!\n)")
 
 def safe(text: str) -> str:
     """Text of a model, a flow or a file as a terminal may show it: nothing in it moves the cursor or hides the rest."""
-    from genaiops.reports import plain
-
     return _RETURN.sub("␍", plain(text))
 
 

@@ -1,6 +1,5 @@
 """An experiment drawn from its files: one page, tables, Markdown, JUnit, JSON. Computes nothing."""
 
-from genaiops.reports._format import plain
 from genaiops.reports._markdown import COMMENT_CHARACTERS, SHORT_CHARACTERS, SUMMARY_BYTES, markdown_report
 from genaiops.reports._reading import read_story
 from genaiops.reports._story import Story
@@ -14,7 +13,6 @@ __all__ = [
     "SUMMARY_BYTES",
     "Story",
     "markdown_report",
-    "plain",
     "read_story",
     "safe_cell",
     "write_reports",

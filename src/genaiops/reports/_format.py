@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from math import isfinite
-from typing import Any, Final
+from typing import Any
 
 from markupsafe import Markup, escape
 
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_OVERRIDES: Final = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
+from genaiops.plain_text import plain
 
 
 def number(value: Any) -> str:
@@ -115,14 +114,6 @@ def p_value(value: Any) -> str:
     if not isinstance(value, (int, float)):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
-
-
-def plain(text: str) -> str:
-    """Without what moves a cursor, hides text, or turns its direction round: shown as ␛ or left out."""
-    if text.isascii() and text.isprintable():  # by far the most, and nothing of it needs a look
-        return text
-    shown = _CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "�", text)
-    return _OVERRIDES.sub("", shown)
 
 
 def value_text(value: Any, limit: int | None = None) -> str:

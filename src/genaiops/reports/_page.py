@@ -13,6 +13,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 import genaiops.reports._format as formats
+from genaiops.plain_text import plain
 from genaiops.reports._advice import advise, headline
 from genaiops.reports._diff import word_diff
 from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
@@ -235,7 +236,7 @@ def _template() -> Any:
     environment.filters["certainty_text"] = certainty_text
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
-    environment.finalize = lambda value: formats.plain(value) if type(value) is str else value
+    environment.finalize = lambda value: plain(value) if type(value) is str else value
     return environment.from_string(_asset("report.html.j2"))
 
 

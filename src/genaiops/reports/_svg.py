@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from genaiops.reports._format import number, plain
+from genaiops.plain_text import plain
+from genaiops.reports._format import number
 
 
 class Scale(NamedTuple):

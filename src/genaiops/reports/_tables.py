@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from genaiops.reports._format import plain
+from genaiops.plain_text import plain
 from genaiops.reports._reading import outcomes
 from genaiops.reports._story import Story, label
 
