@@ -45,6 +45,8 @@ def register(
 ) -> None:
     """Register the datasets of a use case, or one file: a new version only when its content changed.
 
+    The data assets of configs/dataops_config.json that are there are registered too.
+
     \b
     Example:
       genaiops dataset register web_classification --env dev
@@ -74,10 +76,18 @@ def _register_file(registry: FileRegistry, path: Path, name: str, description: s
 def _register_use_case(
     registry: FileRegistry, path: Path, env: str | None, file: str | None, settings: Settings
 ) -> list[Version]:
+    from genaiops.experiments import Problems, read_data_assets
     from genaiops.registry import tree_digest
 
     spec = _spec(path, settings, env, file)
     versions: dict[str, Version] = {}
+    problems = Problems()
+    for asset in read_data_assets(spec.folder, problems):
+        if asset.path.is_file():
+            versions[asset.name] = registry.register(
+                "dataset", asset.name, tree_digest(asset.path), source=asset.source, description=asset.description
+            )
+    problems.raise_errors()
     for item in [*spec.datasets, *(d for evaluator in spec.evaluators for d in evaluator.datasets)]:
         if item.path is None or item.name in versions:
             continue

@@ -1,6 +1,7 @@
 """Variants times datasets times evaluators: read, plan, run, compare."""
 
 from genaiops.experiments._check import UseCaseCheck, check_use_case
+from genaiops.experiments._dataops import DataAsset, read_data_assets
 from genaiops.experiments._doctor import examine_data
 from genaiops.experiments._estimate import Estimate, Span, estimate_plan
 from genaiops.experiments._execute import resume_experiment, run_experiment, run_prepared
@@ -10,6 +11,7 @@ from genaiops.experiments._locate import overlay_environments
 from genaiops.experiments._plan import Cell, Plan, PlanKind, PlanRequest, parse_plan, plan_cells
 from genaiops.experiments._portable import export_experiment, import_experiment
 from genaiops.experiments._prepare import Prepared, open_connections, prepare_again, prepare_experiment
+from genaiops.experiments._problems import Problems
 from genaiops.experiments._read import Examined, examine_experiment, load_experiment
 from genaiops.experiments._request import (
     DEFAULT_FAILED_SHARE,
@@ -42,6 +44,7 @@ __all__ = [
     "AzureSource",
     "Cell",
     "Comparison",
+    "DataAsset",
     "DatasetSpec",
     "Estimate",
     "EvaluatorSpec",
@@ -58,6 +61,7 @@ __all__ = [
     "PlanKind",
     "PlanRequest",
     "Prepared",
+    "Problems",
     "Setting",
     "Side",
     "Span",
@@ -83,6 +87,7 @@ __all__ = [
     "plan_cells",
     "prepare_again",
     "prepare_experiment",
+    "read_data_assets",
     "resume_experiment",
     "rows_of",
     "run_experiment",

@@ -12,6 +12,7 @@ from genaiops.datasets import Scan, scan
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.evaluators import check_builtin, eval_functions
 from genaiops.experiments._data_checks import check_data
+from genaiops.experiments._dataops import DATAOPS_FILE, read_data_assets
 from genaiops.experiments._log_columns import OUTPUT, logged_outputs
 from genaiops.experiments._paths import confirmation_file
 from genaiops.experiments._plan import PlanRequest, plan_cells
@@ -112,6 +113,10 @@ class _Checker:
         if spec.data_checks:
             self._data_checks()
         self._confirm()
+        try:
+            read_data_assets(spec.folder, self.problems)
+        except GenaiopsError as error:
+            self.problems.caught(error, Place(file=spec.folder / DATAOPS_FILE))
 
     def _load(self, source: Path | str, place: Place, *, with_flows: bool) -> Flow | None:
         key = str(source)
