@@ -80,7 +80,7 @@ def test_the_figures_of_workers_add_up_whatever_their_order(drawn: list[Any]) ->
 
 
 def test_a_page_that_is_written_all_the_time_is_never_read_half() -> None:
-    file = open_board(2)
+    file = open_board()
     writer, reader = Board(file, 0, 2), Board(file, 1, 2)
     stop = threading.Event()
 

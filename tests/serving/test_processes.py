@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from genaiops import __version__
+
 from .conftest import ECHO, SHOUT, write_flow
 from .processes import is_alive, run_serve, serving, wait_until
 
@@ -215,6 +217,13 @@ def test_an_init_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
     ended = run_serve(folder, "--port", "0", PF_FLOW_INIT_CONFIG="greeting=hello")
 
     assert (ended.returncode, "PF_FLOW_INIT_CONFIG" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("build", "version"), [(None, __version__), ('{"build_number": "20261128.3"}', "20261128.3")])
+def test_the_version_is_that_of_the_build_or_of_this_package(echo_flow: Path, build: str | None, version: str) -> None:
+    with serving(echo_flow, "--drain-delay", "0", variables={"BUILD_INFO": build} if build else {}) as server:
+        assert server.request("GET", "/health") == (200, {"status": "Healthy", "version": version})
+        assert server.request("GET", "/version")[1]["build_info"] == (build or "")
 
 
 def test_keys_of_a_file_are_asked_for(echo_flow: Path, tmp_path: Path) -> None:

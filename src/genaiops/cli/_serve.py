@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genaiops import __version__
 from genaiops.cli._flow_options import SpreadCommand, flow_options, host_settings
 from genaiops.cli._output import note
 from genaiops.cli._session import open_settings
@@ -71,19 +72,15 @@ def serve(
       genaiops serve flows/chat --port 8080
       curl -X POST http://127.0.0.1:8080/score -d '{"question": "What do bees make?"}'
     """
-    from genaiops.serving import ServeOptions, options_from_environment, serve_flow
+    from genaiops.serving import ServeOptions, early_workers, open_shared, options_from_environment
 
     home = flow_home(source)
     settings = open_settings()
     settings = open_settings(folders=nearby_folders(home, settings.project))
-    request, unset = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
-    store = open_store(settings, flow_home(str(request.flow)))
-    _require_everything(request, unset, store)
-    from_environment = options_from_environment(settings.environ)
     options = ServeOptions(
         **{
-            "workers": 1,
-            **from_environment,
+            "version": __version__,
+            **options_from_environment(settings.environ),
             **({"workers": workers} if workers is not None else {}),
             "host": host,
             "port": port,
@@ -99,9 +96,19 @@ def serve(
             "log_sample": log_sample,
         }
     )
-    if host not in ("127.0.0.1", "localhost", "::1") and not options.api_key_digests and not settings.is_ci:
-        note("anybody who reaches this address may call: no API keys are set (--api-keys)")
-    serve_flow(request, options, settings, store, on_ready=_say_ready, reload=reload)
+    # The workers load their libraries while this process finds out what they shall serve.
+    with (
+        open_shared(host, port) as shared,
+        early_workers(options.workers, settings.environ, shared) as early,
+    ):
+        from genaiops.serving import serve_flow
+
+        request, unset = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
+        store = open_store(settings, flow_home(str(request.flow)))
+        _require_everything(request, unset, store)
+        if host not in ("127.0.0.1", "localhost", "::1") and not options.api_key_digests and not settings.is_ci:
+            note("anybody who reaches this address may call: no API keys are set (--api-keys)")
+        serve_flow(request, options, settings, store, shared=shared, early=early, on_ready=_say_ready, reload=reload)
 
 
 def _say_ready(address: str) -> None:

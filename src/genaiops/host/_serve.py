@@ -40,10 +40,14 @@ def main(_: Sequence[str]) -> int:
     """Serve until SIGTERM, or until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = take_pipes()
+    _import_ahead()
     first = pipe.read()
     if first is None:
         return 0
     hello = {**first[0], **json.loads(first[1])}
+    # As if this process had been started there; user code may look for its files before its flow is loaded.
+    os.chdir(hello["folder"])
+    sys.path.insert(0, hello["folder"])
     workspace = Workspace(hello)
     redact: Callable[[str], str] = workspace.redactor or str
     # Standard error is the operator's log: what flow code prints goes there without secrets.
@@ -66,6 +70,19 @@ def main(_: Sequence[str]) -> int:
     os._exit(code)
 
 
+def _import_ahead() -> None:
+    """Load what any flow needs while the parent still finds out which one it is."""
+    import uvicorn  # noqa: F401
+
+    from genaiops.compat import install_import_layer  # noqa: F401
+    from genaiops.connections import ConnectionStore  # noqa: F401
+    from genaiops.flows import open_plan  # noqa: F401
+    from genaiops.serving import Service, serve  # noqa: F401
+
+    if sys.platform != "win32":
+        import uvloop  # noqa: F401
+
+
 def _run(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> int:
     if sys.platform == "win32":
         asyncio.run(_serve(hello, workspace, redact, pipe))
@@ -84,9 +101,6 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
     options = ServeOptions.from_json(hello["serve"])
     request = hello["request"]
     flow = workspace.load(request)
-    if may_call_models(flow):
-        # A second of importing that the first client would wait for otherwise; readiness does not.
-        threading.Thread(target=load_sdk, daemon=True).start()
     plan: Plan = await open_plan(
         flow,
         workspace.services(flow, request),
@@ -107,12 +121,14 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
     )
     threading.Thread(target=_follow_parent, args=(pipe, options.grace_s), daemon=True).start()
     sock = socket.socket(fileno=hello["socket"])
-    await serve(
-        service,
-        sock,
-        on_ready=lambda: pipe.write({"type": "ready", "pid": os.getpid()}),
-        on_stop=lambda: _end_within(options.grace_s),
-    )
+
+    def say_ready() -> None:
+        pipe.write({"type": "ready", "pid": os.getpid()})
+        if may_call_models(flow):
+            # Half a second of importing that the first model call would wait for otherwise; readiness does not.
+            threading.Thread(target=load_sdk, daemon=True).start()
+
+    await serve(service, sock, on_ready=say_ready, on_stop=lambda: _end_within(options.grace_s))
     if exporter is not None and (trouble := exporter.close(_LAST_SPANS_S)):
         log.warning(trouble)
     if request_log is not None:

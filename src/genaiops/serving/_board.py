@@ -19,14 +19,13 @@ _HEAD = struct.Struct("<II")  # length and checksum of what follows
 _MOST_READS = 20
 
 
-def open_board(workers: int) -> int:
+def open_board() -> int:
     """A file descriptor of a new board, which worker processes can inherit."""
     if hasattr(os, "memfd_create"):  # Linux: works where nothing can be written, as in a read-only container
         file = os.memfd_create("genaiops-metrics", 0)
     else:
         with tempfile.TemporaryFile() as temporary:
             file = os.dup(temporary.fileno())
-    os.ftruncate(file, workers * _PAGE_BYTES)
     os.set_inheritable(file, True)
     return file
 
@@ -68,6 +67,8 @@ class Board:
     def _read(self, number: int) -> dict[str, Any] | None:
         for _ in range(_MOST_READS):
             page = os.pread(self._file, _PAGE_BYTES, number * _PAGE_BYTES)
+            if len(page) < _HEAD.size:
+                return None  # nobody has written there, and nobody behind it
             length, checksum = _HEAD.unpack_from(page)
             text = page[_HEAD.size : _HEAD.size + length]
             if zlib.crc32(text) == checksum:

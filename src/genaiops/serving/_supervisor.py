@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genaiops.connections import ConnectionStore
-from genaiops.errors import HostError, SettingsError
-from genaiops.runs import FlowRequest, HostSetup, error_from_json, host_setup, open_request
-from genaiops.serving._board import open_board
+from genaiops.errors import HostError
 from genaiops.serving._options import ServeOptions
-from genaiops.serving._server import listen
-from genaiops.settings import Settings
+from genaiops.serving._workers import Shared, Worker
+
+if TYPE_CHECKING:
+    from genaiops.connections import ConnectionStore
+    from genaiops.runs import FlowRequest, HostSetup
+    from genaiops.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +32,10 @@ _STEADY_S = 10.0
 _MOST_QUICK_DEATHS = 5
 _START_TIMEOUT_S = 120.0
 _LOOK_AGAIN_S = 0.5
+_LOOK_CLOSELY_S = 0.02
 # Of the grace period, what is kept for killing workers that hang.
 _SPARED_S = 0.2
 _LEFT_OUT = {"__pycache__", ".genaiops", ".git", ".promptflow"}
-
-
-@dataclass
-class _Worker:
-    process: asyncio.subprocess.Process
-    started: float = field(default_factory=time.monotonic)
 
 
 def serve_flow(
@@ -52,6 +44,8 @@ def serve_flow(
     settings: Settings,
     store: ConnectionStore,
     *,
+    shared: Shared,
+    early: list[Worker],
     on_ready: Callable[[str], None],
     reload: bool = False,
 ) -> None:
@@ -62,25 +56,20 @@ def serve_flow(
         options: Limits, keys, times.
         settings: What the surroundings say.
         store: Where connections come from.
+        shared: The socket, and what else workers share.
+        early: Workers that were started already; those that are used are taken out.
         on_ready: Told the address when requests are answered.
         reload: Start the workers anew when a file of the flow changes.
 
     Raises:
         InputError: The flow cannot be served as it is: a mistake in it, missing connections or variables.
-        SettingsError: The address is taken.
         HostError: The workers die again and again.
     """
-    try:
-        sock = listen(options.host, options.port)
-    except OSError as error:
-        raise SettingsError(
-            f"The address {options.host}:{options.port} cannot be used: {error.strerror or error}.",
-            hint="Choose another with --host and --port; --port 0 takes a free one.",
-        ) from error
-    with contextlib.closing(sock):
-        setup = host_setup(request, settings, store)
-        opening = open_request(request, settings)
-        asyncio.run(Supervisor(opening, options, setup, sock, on_ready=on_ready, reload=reload).run())
+    from genaiops.runs import host_setup, open_request
+
+    setup = host_setup(request, settings, store)
+    opening = open_request(request, settings)
+    asyncio.run(Supervisor(opening, options, setup, shared, early=early, on_ready=on_ready, reload=reload).run())
 
 
 class Supervisor:
@@ -91,20 +80,20 @@ class Supervisor:
         opening: Mapping[str, Any],
         options: ServeOptions,
         setup: HostSetup,
-        sock: socket.socket,
+        shared: Shared,
         *,
+        early: list[Worker],
         on_ready: Callable[[str], None],
         reload: bool,
     ) -> None:
         self._opening = opening
         self._options = options
         self._setup = setup
-        self._sock = sock
+        self._shared = shared
+        self._early = early
         self._on_ready = on_ready
         self._reload = reload
-        self._workers: dict[int, _Worker] = {}
-        # One worker is asked alone: it needs no board. Windows has just one.
-        self._board = open_board(options.workers) if options.workers > 1 and sys.platform != "win32" else None
+        self._workers: dict[int, Worker] = {}
         self._stop = asyncio.Event()
         self._quick_deaths = 0
 
@@ -115,13 +104,11 @@ class Supervisor:
             await self._start_all()
             if self._stop.is_set():
                 return
-            host, port = self._sock.getsockname()[:2]
+            host, port = self._shared.sock.getsockname()[:2]
             self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             await self._watch()
         finally:
             await self._end()
-            if self._board is not None:
-                os.close(self._board)
 
     def _workers_wanted(self) -> int:
         if sys.platform == "win32" and self._options.workers > 1:
@@ -153,48 +140,30 @@ class Supervisor:
                 await asyncio.gather(starting, return_exceptions=True)
 
     async def _start(self, number: int) -> None:
-        options: dict[str, Any] = {}
-        if sys.platform != "win32":
-            # Ctrl-C goes to the whole group; the workers shall hear of it from us, once.
-            shared = (self._sock.fileno(), *([self._board] if self._board is not None else ()))
-            options = {"start_new_session": True, "pass_fds": shared}
-        process = await asyncio.create_subprocess_exec(
-            *self._setup.python,
-            "-m",
-            "genaiops.host",
-            "serve",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=self._setup.folder,
-            env=dict(self._setup.environ),
-            **options,
-        )
-        self._workers[number] = _Worker(process)
-        assert process.stdin is not None
-        hello = json.dumps(self._hello(number), default=str).encode()
-        process.stdin.write(json.dumps({"type": "hello", "size": len(hello)}).encode() + b"\n" + hello)
-        await self._until_ready(process)
-
-    def _hello(self, number: int) -> dict[str, Any]:
-        return {
+        """One worker, ready; of those that were started early, if it is as it must be."""
+        worker = self._early.pop() if self._early and self._early[-1].fits(self._setup) else None
+        if worker is None:
+            worker = Worker(self._setup.python, self._setup.environ, self._shared)
+        self._workers[number] = worker
+        hello = {
             **self._setup.hello,
             "worker": number,
-            "socket": self._sock.fileno(),
-            "board": self._board,
+            "socket": self._shared.sock.fileno(),
+            "board": self._shared.board,
             "serve": self._options.to_json(),
             "request": self._opening,
         }
-
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), _START_TIMEOUT_S)
+            # In a thread, which ends with the worker at the latest.
+            greeting = asyncio.to_thread(worker.greet, hello, self._setup.folder)
+            message = await asyncio.wait_for(greeting, _START_TIMEOUT_S)
         except TimeoutError as error:
             raise HostError(f"The server was not ready within {_START_TIMEOUT_S:g} s.") from error
-        if not line:
-            raise HostError(f"A worker ended with exit code {await process.wait()} before it was ready.")
-        message = json.loads(line)
+        if message is None:
+            raise HostError(f"A worker ended with exit code {worker.exit_code} before it was ready.")
         if message["type"] == "refused":
+            from genaiops.runs import error_from_json
+
             raise error_from_json(message)
 
     async def _watch(self) -> None:
@@ -205,18 +174,18 @@ class Supervisor:
             if self._stop.is_set():
                 return
             for number, worker in list(self._workers.items()):
-                if worker.process.returncode is not None:
+                if worker.exit_code is not None:
                     await self._replace(number, worker)
             if files is not None and (now := _snapshot(self._opening["flow"])) != files:
                 files = now
                 await self._restart()
 
-    async def _replace(self, number: int, worker: _Worker) -> None:
+    async def _replace(self, number: int, worker: Worker) -> None:
         lived_s = time.monotonic() - worker.started
         self._quick_deaths = self._quick_deaths + 1 if lived_s < _STEADY_S else 0
-        log.warning("worker %d ended with exit code %s after %.1f s", number, worker.process.returncode, lived_s)
+        log.warning("worker %d ended with exit code %s after %.1f s", number, worker.exit_code, lived_s)
         if self._quick_deaths >= _MOST_QUICK_DEATHS:
-            raise HostError(f"The workers die again and again (exit code {worker.process.returncode}).")
+            raise HostError(f"The workers die again and again (exit code {worker.exit_code}).")
         await asyncio.sleep(0.2 * self._quick_deaths)
         await self._start(number)
 
@@ -232,19 +201,14 @@ class Supervisor:
 
     async def _end(self) -> None:
         """Let every worker drain; whoever is there after the grace period is killed."""
-        processes = [worker.process for worker in self._workers.values() if worker.process.returncode is None]
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(
-                asyncio.gather(*(process.wait() for process in processes)), max(0.1, self._options.grace_s - _SPARED_S)
-            )
-        for process in processes:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.terminate()
+        deadline = time.monotonic() + max(0.1, self._options.grace_s - _SPARED_S)
+        while any(worker.exit_code is None for worker in workers) and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_CLOSELY_S)
+        for worker in workers:
+            worker.kill()
         self._workers.clear()
 
 
