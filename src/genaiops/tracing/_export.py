@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -36,6 +34,10 @@ def export_otlp(request: bytes, environ: Mapping[str, str]) -> None:
         GenaiopsError: The back-end cannot be reached or does not take it.
         MissingExtraError: Protobuf is asked for and the extra `otlp` is not installed.
     """
+    # Most processes send nothing, and this takes as long to import as all the rest of the room.
+    import urllib.error
+    import urllib.request
+
     endpoint = otlp_endpoint(environ)
     if endpoint is None or urlsplit(endpoint).scheme not in ("http", "https"):
         raise GenaiopsError(f"{endpoint!r} is no address that spans can be sent to.", kind="TraceExportError")
