@@ -375,6 +375,15 @@ def test_scores_are_made_again_without_the_application(tmp_path: Path, served: S
     assert served.server.stats.requests == requests
 
 
+def test_a_use_case_where_runs_are_expected_is_told_its_option(tmp_path: Path) -> None:
+    project(tmp_path)
+
+    done = genaiops(tmp_path, "evaluate", "web")
+
+    assert done.returncode == 2
+    assert "genaiops evaluate latest --use-case web" in done.stderr
+
+
 def test_no_secret_is_written_anywhere(tmp_path: Path, served: Served) -> None:
     project(tmp_path)
 

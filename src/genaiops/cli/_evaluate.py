@@ -141,6 +141,9 @@ def find_runs(names: list[str], settings: Settings) -> tuple[list[RunRecord], Ex
             try:
                 record = find_run(name, settings)
             except GenaiopsError:
+                if Path(name).is_dir():
+                    hint = f"A use case is named by an option: genaiops evaluate latest --use-case {name}"
+                    raise InputError(f"{name!r} is a folder, not a run or an experiment.", hint=hint) from None
                 raise error from None
             records.append(record)
             owner = record.labels.get("experiment")

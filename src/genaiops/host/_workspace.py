@@ -227,7 +227,7 @@ def with_all_missing(error: GenaiopsError, flow: Flow, store: ConnectionStore) -
         return error
     from genaiops.flows import survey_flow
 
-    missing = store.missing(survey_flow(flow.path, every_variant=False).connections())
+    missing = store.missing(survey_flow(flow.path, every_variant=False, chosen=flow.chosen).connections())
     if all(str(item) in error.message or repr(item.connection) in error.message for item in missing):
         return error
     error.message += "\nAll that is missing:" + "".join(f"\n  {item}" for item in missing) + "\n"
