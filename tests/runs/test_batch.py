@@ -146,7 +146,7 @@ def test_a_bad_row_stops_before_the_start_or_is_left_out_and_counted(
     assert (caught.value.file, caught.value.line) == (str(data), 2)
     assert outputs(record) == {0: 0, 2: 4}
     assert (record.rows.total, record.rows.skipped, record.status) == (3, 1, "completed")
-    assert "1 rows cannot be read" in record.warnings[0]
+    assert "1 row cannot be read" in record.warnings[0]
 
 
 def test_the_limit_takes_the_first_rows(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
