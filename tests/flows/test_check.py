@@ -414,6 +414,80 @@ def test_a_prompty_is_checked_with_the_lines_of_the_file(tmp_path: Path) -> None
     assert place(found["missing-variable"]) == ("ask.prompty", 5)
 
 
+def test_a_prompty_whose_sample_is_no_json_is_checked_with_the_line_of_the_sample(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{\n  "a": 1,\n}\n', encoding="utf-8")
+    (tmp_path / "b.prompty").write_text(
+        "---\nmodel: {configuration: {type: openai, model: m, api_key: '${env:K}'}}\nsample: s.json\n"
+        "---\nuser:\n{{a}}\n",
+        encoding="utf-8",
+    )
+
+    (found,) = (f for f in check_flow(tmp_path / "b.prompty", environ={"K": "k"}) if f.severity == "error")
+
+    assert place(found) == ("s.json", 3)
+    assert "no JSON" in found.message
+
+
+@pytest.mark.parametrize(
+    ("configuration", "hint"),
+    [("type: azure_openai", "Add 'azure_deployment: NAME'."), ("type: openai", "Add 'model: NAME'.")],
+)
+def test_a_prompty_that_names_no_model_is_doubtful(tmp_path: Path, configuration: str, hint: str) -> None:
+    (tmp_path / "a.prompty").write_text(
+        f"---\nmodel:\n  configuration:\n    {configuration}\ninputs: {{}}\n---\nuser:\nhi\n", encoding="utf-8"
+    )
+
+    found = {f.code: f for f in check_flow(tmp_path / "a.prompty", environ={})}["prompty-without-model"]
+
+    assert (found.severity, found.hint) == ("warning", hint)
+    assert place(found) == ("a.prompty", 3)
+
+
+def test_a_module_of_the_repository_outside_the_flow_is_named_with_its_folder(tmp_path: Path) -> None:
+    flow = tmp_path / "flows" / "f"
+    flow.mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "words.py").write_text("WORD = 'x'\n", encoding="utf-8")
+    (flow / "flow.flex.yaml").write_text("entry: main:run\n", encoding="utf-8")
+    (flow / "main.py").write_text(
+        "from shared.words import WORD\n\ndef run(q: str) -> str:\n    return WORD\n", encoding="utf-8"
+    )
+
+    (found,) = (f for f in check_flow(flow) if f.severity == "error")
+
+    assert (found.code, *place(found)) == ("ModuleNotFoundError", "main.py", 1)
+    assert (found.hint or "").startswith(f"{tmp_path} holds it: set PYTHONPATH")
+
+
+@pytest.mark.parametrize("type_", ["llm", "prompt"])
+def test_a_template_whose_source_has_a_type_of_its_own_is_doubtful_and_runs(tmp_path: Path, type_: str) -> None:
+    (tmp_path / "flow.dag.yaml").write_text(
+        "inputs: {q: {type: string}}\noutputs: {}\nnodes:\n- name: n\n  type: TYPE\n"
+        "  source: {type: jinja2, path: n.jinja2}\n  inputs: {q: '${inputs.q}', deployment_name: d}\n"
+        "  connection: c\n  api: chat\n".replace("TYPE", type_),
+        encoding="utf-8",
+    )
+    (tmp_path / "n.jinja2").write_text("user:\n{{q}}\n", encoding="utf-8")
+
+    found = check_flow(tmp_path, environ={"C_CONNECTION_TYPE": "simulated"})
+
+    assert [f.severity for f in found if f.code == "unknown-source-type"] == ["warning"]
+    assert place(next(f for f in found if f.code == "unknown-source-type")) == ("flow.dag.yaml", 6)
+    assert not [f for f in found if f.severity == "error"]
+
+
+def test_a_tool_file_whose_source_has_a_type_of_its_own_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "flow.dag.yaml").write_text(
+        "inputs: {}\noutputs: {}\nnodes:\n- name: n\n  type: python\n  source: {type: coed, path: n.py}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "n.py").write_text("from promptflow.core import tool\n@tool\ndef run(): ...\n", encoding="utf-8")
+
+    places = {(*place(f), f.hint) for f in check_flow(tmp_path) if f.severity == "error"}
+
+    assert ("flow.dag.yaml", 6, "Did you mean 'code'?") in places
+
+
 def test_the_second_dialect_of_prompty_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.prompty").write_text(
         "---\nmodel: {id: gpt-4o, provider: openai}\n---\nsystem:\nHi\n", encoding="utf-8"

@@ -255,7 +255,7 @@ def test_package_tools_of_prompt_flow_run_and_are_kept(write_flow: Write, tmp_pa
     [
         ("promptflow_vectordb.tool.common_index_lookup.search", "search service's own library"),
         ("promptflow.tools.open_model_llm.OpenModelLLM.call", "serverless"),
-        ("my_package.tool.nothing", "Install the package that offers it."),
+        ("my_package.tool.nothing", "Install the package that brings the module 'my_package'."),
         ("promptflow.tools.embeding.embedding", "Did you mean 'promptflow.tools.embedding.embedding'?"),
     ],
 )

@@ -16,7 +16,16 @@ import genaiops.connections as connections
 import genaiops.prompts as prompts
 from genaiops.connections import ConnectionStore
 from genaiops.errors import FlowDefinitionError
-from genaiops.flows import AssistantDefinition, AssistantToolInvoker, Outcome, Services, load_flow, open_plan, tool
+from genaiops.flows import (
+    AssistantDefinition,
+    AssistantToolInvoker,
+    Outcome,
+    Services,
+    check_flow,
+    load_flow,
+    open_plan,
+    tool,
+)
 
 Write = Callable[..., Path]
 Run = Callable[..., Outcome]
@@ -112,6 +121,15 @@ def test_a_custom_connection_becomes_the_class_of_the_tool(write_flow: Write, ru
     outcome = run(write_flow(one_node(STRONG, "{conn: mine}")), services=services())
 
     assert outcome.outputs == {"o": ["MyConnection", "s", "https://x"]}
+
+
+def test_a_custom_connection_becomes_the_users_class_among_classes_of_ours(write_flow: Write, run: Run) -> None:
+    body = STRONG.replace("conn: MyConnection", "conn: AzureOpenAIConnection | OpenAIConnection | MyConnection")
+    folder = write_flow(one_node(body, "{conn: mine}"))
+
+    assert run(folder, services=services()).outputs == {"o": ["MyConnection", "s", "https://x"]}
+    environ = {"MINE_CONNECTION_TYPE": "custom", "MINE_API_KEY": "k"}
+    assert "InvalidConnectionType" not in {f.code for f in check_flow(folder, environ=environ)}
 
 
 def test_a_custom_connection_without_the_fields_of_the_class_is_refused(write_flow: Write, run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from genaiops.prompts import (
     OpenAIModelConfiguration,
     PromptError,
     Prompty,
+    get_services,
     load_prompty,
 )
 from genaiops.prompts._prompty_reply import PromptyReply
@@ -280,6 +282,40 @@ class TestModels:
         connection = Prompty.load(path, model={"configuration": configuration}).request({"question": "a"}).connection
 
         assert connection.auth_mode == "meid_token"
+
+    def test_azure_without_an_address_takes_the_one_of_the_environment(self, path: Path, stand: Stand) -> None:
+        rewrite(path, "connection: aoai", "api_version: v")
+        services = replace(get_services(), environ={"AZURE_OPENAI_ENDPOINT": "https://x"})
+
+        connection = Prompty.load(path).model(services).connection
+
+        assert (connection.api_base, connection.api_version) == ("https://x", "v")
+
+    def test_azure_without_any_address_names_the_variable(self, path: Path, stand: Stand) -> None:
+        rewrite(path, "connection: aoai", "api_version: v")
+
+        with pytest.raises(ConnectionSettingsError) as caught:
+            Prompty.load(path).model(replace(get_services(), environ={}))
+
+        assert "AZURE_OPENAI_ENDPOINT" in (caught.value.hint or "")
+
+    @pytest.mark.parametrize(
+        ("configuration", "named"),
+        [
+            ("{type: azure_openai, connection: aoai}", "azure_deployment: NAME"),
+            ("{type: azure_openai, azure_endpoint: 'https://x', api_key: k}", "azure_deployment: NAME"),
+            ("{type: openai, api_key: k}", "model: NAME"),
+        ],
+    )
+    def test_a_prompty_without_a_model_is_refused_before_any_call(
+        self, path: Path, stand: Stand, configuration: str, named: str
+    ) -> None:
+        rewrite(path, "{type: azure_openai, azure_deployment: gpt-4o, connection: aoai}", configuration)
+
+        with pytest.raises(ConnectionSettingsError) as caught:
+            Prompty.load(path).model()
+
+        assert named in (caught.value.hint or "")
 
     def test_a_model_alone_is_completed_by_the_environment(self, path: Path, stand: Stand) -> None:
         rewrite(path, "{type: azure_openai, azure_deployment: gpt-4o, connection: aoai}", "{type: OpenAI, model: m}")

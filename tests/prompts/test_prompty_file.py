@@ -169,6 +169,15 @@ def test_a_sample_file_that_is_missing_matters_only_where_nothing_else_declares_
     assert "Cannot find the sample file 'no.json'." in prompty.warnings[0]
 
 
+def test_a_sample_file_that_is_no_json_is_named_with_its_line(tmp_path: Path) -> None:
+    sample = write(tmp_path, '{\n  "q": "a",\n}\n', "sample.json")
+
+    with pytest.raises(FlowDefinitionError, match="no JSON") as caught:
+        read_prompty(write(tmp_path, FRONT + "sample: sample.json\n---\nuser:\n{{q}}\n"), environ={})
+
+    assert (caught.value.file, caught.value.line) == (str(sample), 3)
+
+
 def test_overrides_are_merged_and_win(tmp_path: Path) -> None:
     path = write(tmp_path, FRONT + "inputs: {q: {type: string}}\n---\n")
     override = {

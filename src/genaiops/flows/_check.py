@@ -287,7 +287,7 @@ def _check_type(name: str, use: ConnectionUse, known: KnownConnections, report: 
     classes = [cls.__name__ for cls in connection_class(spelling).__mro__]
     if not use.types or {*classes} & {*use.types, "SimulatedConnection"} or "Connection" in use.types:
         return
-    if "CustomConnection" in classes and not {*use.types} & {*_OWN_CONNECTIONS}:
+    if "CustomConnection" in classes and {*use.types} - {*_OWN_CONNECTIONS}:
         return
     report.error(
         "InvalidConnectionType",

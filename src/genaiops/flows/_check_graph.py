@@ -11,6 +11,7 @@ from genaiops.flows._check_report import Report
 from genaiops.flows._check_templates import near
 from genaiops.flows._check_values import VALUE_TYPES, misfit
 from genaiops.flows._graph import section_of_output
+from genaiops.flows._nodes import SOURCE_TYPES, TEMPLATE_NODES, taken_as_code
 from genaiops.flows._references import Reference, parse_reference
 from genaiops.flows._yaml import Place, YamlDocument
 
@@ -282,14 +283,18 @@ def _check_type_and_source(body: Body, document: YamlDocument, report: Report) -
             **where,
         )
         return
-    if source.get("type", "code") not in ("code", "package", "package_with_prompt"):
-        report.error(
-            "ResolveToolError",
-            f"{body.title} has a source of type {source.get('type')!r}.",
-            line=document.line(*body.place, "source", "type"),
-            hint=suggest(str(source.get("type")), ("code", "package", "package_with_prompt")),
-            **where,
-        )
+    written = str(source.get("type", "code"))
+    if written not in SOURCE_TYPES:
+        where["line"] = document.line(*body.place, "source", "type")
+        if kind in TEMPLATE_NODES and source.get("path"):
+            report.warning("unknown-source-type", f"{body.title} {taken_as_code(written)}", **where)
+        else:
+            report.error(
+                "ResolveToolError",
+                f"{body.title} has a source of type {written!r}.",
+                hint=suggest(written, SOURCE_TYPES),
+                **where,
+            )
     _check_keys(source, ("type", "path", "tool"), (*body.place, "source"), document, report, what="source")
 
 

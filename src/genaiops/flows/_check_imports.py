@@ -12,7 +12,7 @@ from genaiops.flows._check_graph import mapping
 from genaiops.flows._check_report import FlowFiles, Report
 from genaiops.flows._check_source import parse_source
 from genaiops.flows._check_survey import FlowSurvey
-from genaiops.flows._failures import HOW_TO_INSTALL
+from genaiops.flows._failures import how_to_find
 
 # Answered by the import layer of the flow host when the packages themselves are absent.
 _ANSWERED = frozenset({"promptflow", "promptflow_vectordb", "azure", "dotenv"})
@@ -38,7 +38,7 @@ def check_imports(survey: FlowSurvey, report: Report) -> None:
                 f"The code imports {module!r}, which is neither in the flow's folder nor installed.",
                 file=path,
                 line=line,
-                hint=f"Did you mean {near[0]!r}?" if near else HOW_TO_INSTALL,
+                hint=f"Did you mean {near[0]!r}?" if near else how_to_find(module, survey.files.home),
             )
 
 

@@ -9,6 +9,7 @@ from genaiops.flows._check_graph import mapping
 from genaiops.flows._check_imports import has_requirements
 from genaiops.flows._check_report import Report
 from genaiops.flows._check_survey import FlowSurvey
+from genaiops.flows._failures import how_to_offer
 
 
 class ToolFate(NamedTuple):
@@ -37,7 +38,7 @@ def tool_fate(tool: str) -> ToolFate:
         return ToolFate("retired", f"The tool {tool!r} is retired.", hint)
     if tool.startswith("promptflow.tools."):
         return ToolFate("unknown", f"There is no tool {tool!r}.", suggest(tool, callable_here))
-    return ToolFate("package", f"No installed package offers the tool {tool!r}.", "Install the package that offers it.")
+    return ToolFate("package", f"No installed package offers the tool {tool!r}.", how_to_offer(tool))
 
 
 def check_package_tools(survey: FlowSurvey, report: Report) -> None:

@@ -21,6 +21,8 @@ _V2_KEYS = ("id", "provider", "apiType", "connection", "options")
 # As compared: lower case, without `_` and `-`.
 _PROVIDERS = frozenset({"azureopenai", "openai", "serverless", "simulated"})
 _CONNECTIONS = ("AzureOpenAIConnection", "OpenAIConnection", "ServerlessConnection")
+# What names the model, by provider; the others know which model they are.
+_MODEL_FIELDS = {"azureopenai": "azure_deployment", "openai": "model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Repor
             line=document.line("model", "configuration", "type"),
             hint=suggest(str(kind), ("azure_openai", "openai")),
         )
+    _check_model_name(configuration, spelling, line, document, report)
     name = configuration.get("connection")
     fields = [key for key in ("azure_endpoint", "api_key", "base_url", "organization") if configuration.get(key)]
     if name and fields:
@@ -157,6 +160,21 @@ def _check_model(front: Mapping[str, Any], document: YamlDocument, report: Repor
         where = document.line("model", "configuration", "connection") or line
         return [ConnectionUse(name, document.path, where, None, _CONNECTIONS)]
     return []
+
+
+def _check_model_name(
+    configuration: Mapping[str, Any], provider: str, line: int | None, document: YamlDocument, report: Report
+) -> None:
+    """Code that loads a prompty may give the model; run by itself it needs one."""
+    field = _MODEL_FIELDS.get(provider)
+    if field is not None and not (configuration.get("azure_deployment") or configuration.get("model")):
+        report.warning(
+            "prompty-without-model",
+            f"'model.configuration' has no {field!r}; the prompty runs only where code that loads it gives one.",
+            file=document.path,
+            line=line,
+            hint=f"Add '{field}: NAME'.",
+        )
 
 
 def _check_inputs(front: Mapping[str, Any], document: YamlDocument, report: Report) -> None:

@@ -80,4 +80,23 @@ def hint_for_import(error: Exception, folder: Path) -> str | None:
         return None
     own = [path.stem for path in folder.glob("*.py")]
     near = get_close_matches(error.name, own, n=1, cutoff=0.75)
-    return f"Did you mean {near[0]!r}?" if near else HOW_TO_INSTALL
+    return f"Did you mean {near[0]!r}?" if near else how_to_find(error.name, folder)
+
+
+def how_to_offer(tool: str) -> str:
+    """What to do about a package tool that nothing installed offers: its first part is the package's module."""
+    return f"Install the package that brings the module {tool.partition('.')[0]!r}."
+
+
+def how_to_find(module: str, folder: Path) -> str:
+    """What to do about a module that is neither in the flow's folder nor installed.
+
+    Flows of a repository often import from its root, where a tool that puts the working directory on the path finds it.
+    """
+    for above in folder.resolve().parents:
+        package = above / module
+        if package.with_suffix(".py").is_file() or (package.is_dir() and any(package.rglob("*.py"))):
+            return f"{above} holds it: set PYTHONPATH to that folder, or list it under additional_includes."
+        if (above / ".git").exists():
+            break
+    return HOW_TO_INSTALL

@@ -138,8 +138,11 @@ def fit_connection(
         return connection
     to_strong_type = getattr(connection, "to_strong_type", None)
     if to_strong_type is not None:
+        from genaiops.connections import CustomStrongTypeConnection
+
+        # Beside the user's own class an annotation may allow classes of ours, which a custom connection cannot become.
         for name in allowed:
             cls = getattr(module, name, None)
-            if isinstance(cls, type):
+            if isinstance(cls, type) and issubclass(cls, CustomStrongTypeConnection):
                 return to_strong_type(cls)
     raise error(f"connection {connection.name!r} is a {type(connection).__name__}, expected {' or '.join(allowed)}.")

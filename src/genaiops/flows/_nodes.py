@@ -19,6 +19,9 @@ NODE_KEYS = tuple(
 )
 INPUT_KEYS = ("type", "default", "description", "enum", "is_chat_input", "is_chat_history", "name")
 OUTPUT_KEYS = ("type", "reference", "description", "evaluation_only", "is_chat_output", "name")
+SOURCE_TYPES = ("code", "package", "package_with_prompt")
+# Nodes that are a template and nothing else, whatever the source calls itself.
+TEMPLATE_NODES = ("llm", "prompt")
 CONNECTION_SUFFIX = "Connection"
 MODEL_CONFIGURATIONS = ("AzureOpenAIModelConfiguration", "OpenAIModelConfiguration")
 
@@ -159,7 +162,7 @@ class Reader:
         return Node(
             name=name,
             type=_text(body.get("type")),
-            source=self._source(body.get("source"), name, place),
+            source=self._source(body.get("source"), name, place, is_template=body.get("type") in TEMPLATE_NODES),
             inputs={str(key): _value(item) for key, item in inputs.items()},
             api=_text(body.get("api")),
             connection=_text(body.get("connection")),
@@ -188,21 +191,24 @@ class Reader:
                         lines[f"{key}.{inner}"] = inner_line
         return lines
 
-    def _source(self, data: Any, name: str, place: Place) -> NodeSource | None:
+    def _source(self, data: Any, name: str, place: Place, *, is_template: bool) -> NodeSource | None:
         if data is None:
             return None
         if isinstance(data, str):
             return NodeSource(type="code", path=data)
         source = self.mapping(data, *place, "source")
         kind = str(source.get("type", "code"))
-        if kind not in ("code", "package", "package_with_prompt"):
-            self.error(
-                f"Node {name!r} has a source of type {kind!r}.",
-                *place,
-                "source",
-                "type",
-                hint=suggest(kind, ["code", "package", "package_with_prompt"]),
-            )
+        if kind not in SOURCE_TYPES:
+            if is_template and source.get("path"):
+                self.warn("unknown-source-type", f"Node {name!r} {taken_as_code(kind)}", *place, "source", "type")
+            else:
+                self.error(
+                    f"Node {name!r} has a source of type {kind!r}.",
+                    *place,
+                    "source",
+                    "type",
+                    hint=suggest(kind, SOURCE_TYPES),
+                )
             kind = "code"
         return NodeSource(
             type=kind,  # type: ignore[arg-type] # one of three, checked above
@@ -232,6 +238,11 @@ class Reader:
             has_value="return" in data,
             line=self.document.line(*place, key, "when"),
         )
+
+
+def taken_as_code(kind: str) -> str:
+    """What is said of a template whose source has a type of its own: prompt flow never looks at it either."""
+    return f"has a source of type {kind!r}; it is taken as 'code'."
 
 
 def _with_legacy_tool(body: Mapping[str, Any], tools: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:

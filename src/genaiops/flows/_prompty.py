@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -87,12 +86,14 @@ def _type_of(value: Any) -> str:
 
 def _sample(reader: Reader, written: Any) -> Any:
     """The sample inputs; a file is looked for beside the prompty, then in the working directory."""
+    from genaiops.prompts import read_data_file
+
     match = _FILE.match(written.strip()) if isinstance(written, str) else None
     if match is None:
         return written
     inner = next(group for group in match.groups() if group is not None)
     for folder in (reader.document.path.parent, Path.cwd()):
         if (folder / inner).is_file():
-            return json.loads((folder / inner).read_text(encoding="utf-8-sig"))
+            return read_data_file(folder / inner, inner, reader.document.path)
     reader.warn("missing-sample", f"Cannot find the sample file {inner!r}.", "sample")
     return None

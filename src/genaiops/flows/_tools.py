@@ -15,7 +15,7 @@ from typing import Any
 
 from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.flows._decorators import is_tool, plain_function, unwrap_for_signature
-from genaiops.flows._failures import hint_for_import, place_in_user_code
+from genaiops.flows._failures import hint_for_import, how_to_offer, place_in_user_code
 from genaiops.flows._model import InputDef, Node
 from genaiops.flows._signature import input_of_parameter
 from genaiops.flows._sources import tool_error
@@ -238,4 +238,4 @@ def _hint_for_tool(identity: str, offered: Collection[str]) -> str:
     from genaiops.prompts import PACKAGE_TOOLS
 
     near = suggest(identity, {*offered, *PACKAGE_TOOLS})
-    return near if near.startswith("Did") else "Install the package that offers it."
+    return near if near.startswith("Did") else how_to_offer(identity)

@@ -41,6 +41,7 @@ from genaiops.prompts._services import (
     set_default_services,
     use_services,
 )
+from genaiops.prompts._value_references import read_data_file
 
 __all__ = [
     "PACKAGE_TOOLS",
@@ -85,6 +86,7 @@ __all__ = [
     "place_images",
     "plan_model_call",
     "provider_of",
+    "read_data_file",
     "read_prompty",
     "render",
     "render_prompt",

@@ -146,7 +146,7 @@ def resolve_model(configuration: Any, services: PromptServices, environ: Mapping
 
     Raises:
         ConnectionSettingsError: An unknown connection or type, a connection beside fields (kind
-            `InvalidConnectionError`), or variables that are not set, all of them named.
+            `InvalidConnectionError`), no model, or variables that are not set, all of them named.
     """
     fields = configuration_fields(configuration)
     model = str(fields.get("azure_deployment") or fields.get("model") or "")
@@ -155,11 +155,24 @@ def resolve_model(configuration: Any, services: PromptServices, environ: Mapping
     if connection and given:
         raise _both()
     if isinstance(connection, str) and connection:
-        return ResolvedModel(services.connections.get(connection), model)
-    if connection:
-        return ResolvedModel(connection, model)
-    _require_variables(given)
-    return ResolvedModel(_connection_of(fields, given, environ), model)
+        connection = services.connections.get(connection)
+    elif not connection:
+        _require_variables(given)
+        connection = _connection_of(fields, given, environ)
+    if not model:
+        _refuse_without_model(connection)
+    return ResolvedModel(connection, model)
+
+
+def _refuse_without_model(connection: Connection) -> None:
+    """These services are asked for a model by name; a serverless or simulated one knows which it is."""
+    wanted = {"AzureOpenAI": ("deployment", "azure_deployment"), "OpenAI": ("model", "model")}.get(connection.TYPE)
+    if wanted is not None:
+        what, field_name = wanted
+        raise ConnectionSettingsError(
+            f"The model configuration names no {what}.",
+            hint=f"Add '{field_name}: NAME' under 'model.configuration'.",
+        )
 
 
 def squeezed_type(spelling: Any) -> str:
@@ -177,17 +190,20 @@ def _connection_of(fields: Mapping[str, Any], given: Mapping[str, Any], environ:
     if kind == "azureopenai":
         if not given:
             return AzureOpenAIConnection.from_env(environ=environ)
-        return AzureOpenAIConnection(**_azure_fields(given))
+        return AzureOpenAIConnection(**_azure_fields(given, environ))
     if kind == "openai":
         return OpenAIConnection(**_openai_fields(given)) if given else OpenAIConnection.from_env(environ=environ)
     return _other_connection(str(spelling), given)
 
 
-def _azure_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {"api_base": given.get("azure_endpoint") or given.get("api_base") or given.get("endpoint")}
+def _azure_fields(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    # A configuration with a version alone is common; the SDK below prompt flow takes the address from the variable.
+    named = given.get("azure_endpoint") or given.get("api_base") or given.get("endpoint")
+    fields = {"api_base": named or environ.get("AZURE_OPENAI_ENDPOINT")}
     if not fields["api_base"]:
         raise ConnectionSettingsError(
-            "The model configuration has no 'azure_endpoint'.", hint="Add it, or name a 'connection'."
+            "The model configuration has no 'azure_endpoint'.",
+            hint="Add it, set AZURE_OPENAI_ENDPOINT, or name a 'connection'.",
         )
     fields |= {name: given[name] for name in ("api_key", "api_version", "auth_mode") if name in given}
     return fields if "api_key" in fields else {"auth_mode": "meid_token", **fields}

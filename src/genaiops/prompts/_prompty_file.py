@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from genaiops.errors import FlowDefinitionError, suggest
-from genaiops.prompts._value_references import References, read_yaml
+from genaiops.prompts._value_references import References, read_data_file, read_yaml
 
 _FENCE = re.compile(r"^-{3,}[ \t]*$\n?", re.MULTILINE)
 _INDENTED_FENCE = re.compile(r"^[ \t]*-{3,}[ \t]*$\n?", re.MULTILINE)
@@ -223,7 +222,7 @@ def _sample(written: Any, path: Path, *, is_needed: bool) -> tuple[dict[str, Any
     for folder in (Path.cwd(), path.parent):
         found = folder / name
         if found.is_file():
-            loaded = json.loads(found.read_text(encoding="utf-8-sig"))
+            loaded = read_data_file(found, name, path)
             return (dict(loaded) if isinstance(loaded, Mapping) else {}), ()
     message = f"Cannot find the sample file {name!r}."
     if is_needed:

@@ -95,8 +95,9 @@ def read_data_file(path: Path, name: str, prompty: Path) -> Any:
     if path.suffix.lower() == ".json":
         try:
             return json.loads(text)
-        except ValueError as error:
-            raise FlowDefinitionError(f"The file is no JSON: {error}.", file=path) from error
+        except json.JSONDecodeError as error:
+            what = f"The file is no JSON: {error.msg} (column {error.colno})."
+            raise FlowDefinitionError(what, file=path, line=error.lineno, kind="UserErrorException") from error
     return read_yaml(text, path) if path.suffix.lower() in (".yaml", ".yml") else text
 
 
