@@ -1,4 +1,4 @@
-"""Text of a model, a flow or a file as it may be shown. Imports nothing of ours: servers and reports both use it."""
+"""Text as it may be shown, and numbers with their nouns. Imports nothing of ours: commands and reports both use it."""
 
 from __future__ import annotations
 
@@ -15,3 +15,12 @@ def plain(text: str) -> str:
         return text
     shown = _CONTROL.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "�", text)
     return _OVERRIDES.sub("", shown)
+
+
+def plural(value: int, one: str, many: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "row"), plural(2000, "row"), plural(0, "reply", "replies")
+    ('1 row', '2,000 rows', '0 replies')
+    """
+    return f"{value:,} {one if value == 1 else many or one + 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def test_a_dry_run_shows_the_plan_and_calls_nothing(tmp_path: Path, served: Serv
     assert (done.returncode, served.server.stats.requests) == (0, 0)
     assert (estimate["runs"], estimate["rows"], estimate["model_calls"], estimate["shared_calls"]) == (2, 12, 18, 6)
     assert not (tmp_path / "state/experiments").exists()
+
+
+def test_counts_read_right_in_the_plan_and_in_the_result_of_one_row(tmp_path: Path, served: Served) -> None:
+    project(tmp_path)
+
+    planned = genaiops(tmp_path, "run", "web", "--dry-run", "--limit", "1", served=served)
+    done = genaiops(tmp_path, "run", "web", "--no-report", "--limit", "1", served=served)
+
+    said = planned.stderr + done.stderr + done.stdout
+    assert "2 runs, 2 rows, " in planned.stderr
+    assert "(1 row)" in planned.stderr
+    assert not re.findall(r".*\b1 (?:runs|rows|model calls|evaluations|combinations|more rows)\b.*", said)
 
 
 def test_a_recording_replays_without_key_and_network_and_says_so(tmp_path: Path, served: Served) -> None:

@@ -488,6 +488,31 @@ def test_a_tool_file_whose_source_has_a_type_of_its_own_is_a_mistake(tmp_path: P
     assert ("flow.dag.yaml", 6, "Did you mean 'code'?") in places
 
 
+def test_files_that_a_prompty_and_code_name_outside_the_folder_are_doubtful(tmp_path: Path) -> None:
+    flow = tmp_path / "f"
+    flow.mkdir()
+    (tmp_path / "shared").mkdir()
+    for name in ("format.json", "sample.json", "ask.prompty"):
+        (tmp_path / "shared" / name).write_text("{}", encoding="utf-8")
+    (flow / "inner.json").write_text("{}", encoding="utf-8")
+    (flow / "flow.flex.yaml").write_text("entry: main:run\n", encoding="utf-8")
+    (flow / "main.py").write_text(
+        "PROMPT = '../shared/ask.prompty'\nELSE = '../shared/nothing.txt'\n\n"
+        "def run(q: str) -> str:\n    return PROMPT\n",
+        encoding="utf-8",
+    )
+    (flow / "a.prompty").write_text(
+        "---\nmodel:\n  parameters:\n    response_format: ${file:../shared/format.json}\n"
+        "    tools: ${file:inner.json}\n"
+        "sample: ../shared/sample.json\n---\nuser:\nhi\n",
+        encoding="utf-8",
+    )
+
+    found = sorted(place(f) for f in check_flow(flow) if f.code == "file-outside")
+
+    assert found == [("a.prompty", 4), ("a.prompty", 6), ("main.py", 1)]
+
+
 def test_the_second_dialect_of_prompty_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.prompty").write_text(
         "---\nmodel: {id: gpt-4o, provider: openai}\n---\nsystem:\nHi\n", encoding="utf-8"

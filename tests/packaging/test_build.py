@@ -318,6 +318,26 @@ def test_a_key_typed_into_a_file_is_refused_with_its_line(
     assert text.strip() not in printed
 
 
+def test_a_flow_that_needs_a_file_from_outside_its_folder_is_refused_with_the_place(
+    use_case: Path, small_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        use_case / "flows",
+        {
+            "shared/format.json": "{}",
+            "greet/ask.prompty": "---\nmodel:\n  api: chat\n  parameters:\n    response_format: "
+            "${file:../shared/format.json}\n---\nuser:\nhi\n",
+        },
+    )
+
+    assert build(use_case, tmp_path / "image", small_base) == 2
+
+    printed = capfd.readouterr().err
+    assert "ask.prompty:5 names '../shared/format.json'" in printed
+    assert "Move them into the flow's folder" in printed
+    assert not (tmp_path / "image").exists()
+
+
 def test_a_file_that_only_looks_as_if_it_held_a_key_can_be_let_in(
     use_case: Path, small_base: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
 from genaiops.errors import GenaiopsError, Interrupted
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.runs import RunEvent, RunRecord, RunSpec
@@ -148,7 +149,7 @@ class _Watch:
             say("warning", event.message, color="yellow")
             return
         if event.kind == "started" and not self._as_json:
-            note(f"run {event.run}: {event.total} rows, in {event.message}")
+            note(f"run {event.run}: {plural(event.total, 'row')}, in {event.message}")
         self._latest[event.run] = event
         events = self._latest.values()
         failed = sum(each.failed for each in events)
@@ -197,7 +198,7 @@ def _echo_rows(record: RunRecord) -> None:
     table(("row", "status", *names), rows)
     rest = record.rows.completed + record.rows.failed - len(shown)
     if rest > 0:
-        click.echo(f"… and {rest} more rows in {record.outcomes_path}")
+        click.echo(f"… and {plural(rest, 'more row')} in {record.outcomes_path}")
 
 
 def _cells(outcome: Mapping[str, Any], names: list[str]) -> list[str]:
@@ -210,7 +211,7 @@ def _cells(outcome: Mapping[str, Any], names: list[str]) -> list[str]:
 def _echo_failures(record: RunRecord) -> None:
     """Failures by kind: how many, the first of each, where to look."""
     failed = record.rows.failed
-    click.echo(f"{failed} of {failed + record.rows.completed} rows failed:")
+    click.echo(f"{failed} of {plural(failed + record.rows.completed, 'row')} failed:")
     for failure in record.failures:
         where = f" at {failure.file}:{failure.line}" if failure.file and failure.line else ""
         node = f" in node {failure.node}" if failure.node else ""
@@ -230,12 +231,12 @@ def _sum_line(record: RunRecord) -> str:
         facts.append(f"{rows.skipped} skipped")
     facts.append(seconds(record.duration_s))
     if record.model_calls:
-        facts.append(f"{record.model_calls} model calls")
+        facts.append(plural(record.model_calls, "model call"))
     if record.kept:
-        facts.append(f"{record.kept} node results kept from before")
+        facts.append(f"{plural(record.kept, 'node result')} kept from before")
     tokens = record.tokens.get("input", 0) + record.tokens.get("output", 0)
     if tokens:
-        facts.append(f"{tokens} tokens")
+        facts.append(plural(tokens, "token"))
     if record.cost_usd is not None:
         facts.append(money(record.cost_usd))
     if record.simulated:

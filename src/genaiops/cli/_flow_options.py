@@ -13,6 +13,7 @@ import click
 from genaiops.cli._output import assignments, note, say
 from genaiops.cli._paths import meant_path
 from genaiops.cli._surroundings import MODEL_CALLS, UseCaseFacts
+from genaiops.plain_text import plural
 
 _VARIANT = re.compile(r"[\"']?\$?\{?(?P<node>[^.{}\"']+)\.(?P<variant>[^{}\"']+)\}?[\"']?")
 HOST_OPTIONS = (
@@ -208,7 +209,7 @@ def read_object(path: Path, *, option: str) -> dict[str, Any]:
     if isinstance(value, list) and value:
         value, rows = value[0], len(value)
     if rows > 1:
-        say("warning", f"{path} holds {rows} rows; only the first is used.", color="yellow")
+        say("warning", f"{path} holds {plural(rows, 'row')}; only the first is used.", color="yellow")
     if not isinstance(value, Mapping):
         raise DataError(f"{option}: expected a JSON object, found {type(value).__name__}.", file=path, line=1)
     return dict(value)

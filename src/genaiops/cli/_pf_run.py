@@ -21,6 +21,7 @@ from genaiops.cli._pf_words import (
     surroundings,
     variables,
 )
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.compat import Run
@@ -140,7 +141,7 @@ def _import(source: Path, name: str | None) -> RunRecord:
 
 def _show(event: RunEvent) -> None:
     if event.kind == "started":
-        click.echo(f"run {event.run}: {event.total} rows, in {event.message}", err=True)
+        click.echo(f"run {event.run}: {plural(event.total, 'row')}, in {event.message}", err=True)
     elif event.kind == "warning":
         click.echo(f"warning: {event.message}", err=True)
 

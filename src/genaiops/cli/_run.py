@@ -13,6 +13,7 @@ from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders
 from genaiops.errors import GenaiopsError
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.cli._alerting import Alert
@@ -246,7 +247,8 @@ def _mirror(result: ExperimentResult, settings: Settings) -> None:
     if not done.runs and not done.unchanged:
         return
     where = f": {done.address}" if done.address else ""
-    note(f"mirror: {done.runs} runs written, {done.unchanged} unchanged, traces of {done.traces} rows{where}")
+    traces = f"traces of {plural(done.traces, 'row')}"
+    note(f"mirror: {plural(done.runs, 'run')} written, {done.unchanged} unchanged, {traces}{where}")
 
 
 def _write_ids(path: Path, result: ExperimentResult) -> None:

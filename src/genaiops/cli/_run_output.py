@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from genaiops.cli._output import money, note, one_line, say, seconds, table
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.experiments import Estimate, ExperimentEvent, ExperimentResult, ExperimentSpec, Prepared, Span
@@ -26,7 +27,8 @@ def echo_plan(prepared: Prepared) -> None:
     plan, estimate = prepared.plan, prepared.estimate
     spec = prepared.spec
     where = f" in {spec.env}" if spec.env else ""
-    note(f"experiment {prepared.id}: {spec.name}{where}, {plan.kind}, {len(plan.cells)} of {plan.of} combinations")
+    combinations = f"{len(plan.cells)} of {plural(plan.of, 'combination')}"
+    note(f"experiment {prepared.id}: {spec.name}{where}, {plan.kind}, {combinations}")
     note(f"  from {_files(spec)}")
     if spec.runtime:
         note(f"  the runtime {spec.runtime!r} is one of Azure's and not needed: flows run on this machine")
@@ -34,7 +36,7 @@ def echo_plan(prepared: Prepared) -> None:
         note(f"  {cell.label}{'  (baseline)' if cell.is_baseline else ''}")
     if len(plan.cells) > _SHOWN_RUNS:
         note(f"  and {len(plan.cells) - _SHOWN_RUNS} more")
-    datasets = ", ".join(f"{dataset.name} ({_rows(prepared, dataset.path)} rows)" for dataset in spec.datasets)
+    datasets = ", ".join(f"{dataset.name} ({_rows(prepared, dataset.path)})" for dataset in spec.datasets)
     note(f"  on {datasets}")
     if spec.evaluators:
         note(f"  scored by {', '.join(evaluator.name for evaluator in spec.evaluators)}")
@@ -54,12 +56,19 @@ def _files(spec: ExperimentSpec) -> str:
 def _rows(prepared: Prepared, path: Path | None) -> str:
     count = prepared.counts.get(path) if path is not None else None
     limit = prepared.request.limit
-    return "?" if count is None else str(min(count, limit) if limit else count)
+    return "? rows" if count is None else plural(min(count, limit) if limit else count, "row")
 
 
 def _estimate_line(estimate: Estimate) -> str:
-    calls = "model calls unknown" if estimate.model_calls is None else f"{estimate.model_calls} model calls at most"
-    parts = [f"{estimate.runs} runs of {estimate.rows} rows", f"{estimate.evaluations} evaluations", calls]
+    most = estimate.model_calls
+    calls = "model calls unknown" if most is None else f"{plural(most, 'model call')} at most"
+    # Rows of all runs together.
+    parts = [
+        plural(estimate.runs, "run"),
+        plural(estimate.rows, "row"),
+        plural(estimate.evaluations, "evaluation"),
+        calls,
+    ]
     if estimate.evaluation_calls:
         parts.append(f"{estimate.evaluation_calls} by evaluators")
     if estimate.shared_calls:
@@ -260,7 +269,7 @@ def _echo_undecided(comparisons: Iterable[Mapping[str, Any]]) -> None:
     undecided = [c for c in comparisons if c["verdict"] == "cannot tell" and c.get("certainty")]
     for entry in undecided:
         certainty = entry["certainty"]
-        price = [f"about {certainty['rows']} more rows"]
+        price = [f"about {plural(certainty['rows'], 'more row')}"]
         if certainty.get("cost_usd"):
             price.append(money(certainty["cost_usd"]))
         if certainty.get("duration_s"):
@@ -280,7 +289,7 @@ def _echo_search(search: Mapping[str, Any] | None) -> None:
     early = f", {stopped} stopped early" if stopped else ""
     end = " (nothing else was left to try)" if search.get("ended") == "everything was tried" else ""
     click.echo()
-    click.echo(f"search: {len(trials)} trials{early}{end}, for {', '.join(search['objectives'])}")
+    click.echo(f"search: {plural(len(trials), 'trial')}{early}{end}, for {', '.join(search['objectives'])}")
     for label in search["front"]:
         values = next(trial["values"] for trial in trials if trial["label"] == label)
         pairs = zip(search["objectives"], values, strict=True)
@@ -295,14 +304,14 @@ def _echo_search(search: Mapping[str, Any] | None) -> None:
 def _echo_regressions(regressions: Iterable[Mapping[str, Any]]) -> None:
     for entry in regressions:
         nodes = ", ".join(f"{group['count']} from {group['node']} on" for group in entry["by_node"][:3])
-        rows = "1 row" if entry["worse"] == 1 else f"{entry['worse']} rows"
-        note(f"worse in {_compared(entry)}: {rows}, {nodes}")
+        note(f"worse in {_compared(entry)}: {plural(entry['worse'], 'row')}, {nodes}")
 
 
 def _sum_line(result: ExperimentResult) -> str:
     data = result.data
-    calls = f"{data['model_calls']} model calls, {data['kept']} kept"
+    calls = f"{plural(data['model_calls'], 'model call')}, {data['kept']} kept"
     source = "" if data.get("source") in (None, "live") else f", {data['source']} replies"
     known = data.get("cost_usd") if data["model_calls"] else 0.0
     spent = "no cost" if known == 0 else "cost unknown" if known is None else money(known)
-    return f"{result.status}: {len(result.runs)} runs, {calls}{source}, {spent}, {seconds(data['duration_s'])}"
+    runs = plural(len(result.runs), "run")
+    return f"{result.status}: {runs}, {calls}{source}, {spent}, {seconds(data['duration_s'])}"

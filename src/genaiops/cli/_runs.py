@@ -13,6 +13,7 @@ from genaiops.cli._output import echo_json, money, note, one_line, say, seconds,
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.errors import DataError, GenaiopsError
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.experiments import ExperimentResult, Side
@@ -174,7 +175,7 @@ def compare(baseline: str, candidate: str, dataset: str | None, variant: str | N
         return
     for warning in found.warnings:
         say("warning", warning, color="yellow")
-    click.echo(f"{second.label} against {first.label}: {found.differing} of {found.compared} rows differ")
+    click.echo(f"{second.label} against {first.label}: {found.differing} of {plural(found.compared, 'row')} differ")
     if found.comparisons:
         table(
             ("metric", "evaluator", "baseline", "candidate", "difference", "p", "verdict"),
@@ -185,7 +186,7 @@ def compare(baseline: str, candidate: str, dataset: str | None, variant: str | N
         click.echo(f"  - {one_line(row['baseline']['outputs'], 100)}")
         click.echo(f"  + {one_line(row['candidate']['outputs'], 100)}")
     if found.differing > shown:
-        click.echo(f"and {found.differing - shown} more rows")
+        click.echo(f"and {plural(found.differing - shown, 'more row')}")
 
 
 def _comparison_cells(entry: dict[str, Any]) -> tuple[str, ...]:

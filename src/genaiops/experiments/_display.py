@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from genaiops.plain_text import plural
+
 _WIDTH, _HEIGHT = 200, 18
 # Readable on the white and on the black pages of notebooks.
 _COLOURS = {"better": "#3b82c4", "not worse": "#2f9e6e", "worse": "#d9622b"}
@@ -36,7 +38,7 @@ def _head(data: Mapping[str, Any]) -> str:
     runs = data.get("runs") or ()
     rows = sum(int((run.get("rows") or {}).get("total") or 0) for run in runs)
     counts = {"run": len(runs), "row": rows, "model call": int(data.get("model_calls") or 0)}
-    about = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    about = ", ".join(plural(count, noun) for noun, count in counts.items())
     about += f", {int(data.get('kept') or 0):,} kept"
     reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in verdict.get("reasons") or ())
     return (

@@ -46,6 +46,7 @@ from genaiops.experiments._tasks import (
     evaluation_tasks,
     run_tasks,
 )
+from genaiops.plain_text import plural
 from genaiops.runs import RunRecord, RunSpec, RunTogether, find_run, run_together
 from genaiops.settings import Settings, load_settings, state_folder
 
@@ -393,5 +394,5 @@ def _is_done(record: RunRecord) -> bool:
 def _run_in_words(task: RunTask, record: RunRecord) -> str:
     """`defaults on pages: completed, 24 of 25 rows`."""
     again = f", repetition {task.repeat + 1}" if task.repeat else ""
-    rows = f"{record.rows.completed} of {record.rows.total} rows"
+    rows = f"{record.rows.completed} of {plural(record.rows.total, 'row')}"
     return f"{task.cell.label} on {task.dataset.name}{again}: {record.status}, {rows}"

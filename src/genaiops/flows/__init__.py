@@ -3,6 +3,7 @@
 from genaiops.flows._assistants import AssistantDefinition, AssistantToolInvoker
 from genaiops.flows._check import KnownConnections, MissingField, check_flow, survey_flow
 from genaiops.flows._check_mapping import check_mapping
+from genaiops.flows._check_outside import OutsideFile, outside_files
 from genaiops.flows._check_packages import tool_fate
 from genaiops.flows._check_secrets import SecretPlace, find_secrets
 from genaiops.flows._check_survey import FlowSurvey
@@ -55,6 +56,7 @@ __all__ = [
     "NodeSource",
     "Outcome",
     "OutputDef",
+    "OutsideFile",
     "Plan",
     "PromptTemplate",
     "PromptflowException",
@@ -76,6 +78,7 @@ __all__ = [
     "load_yaml",
     "log_metric",
     "open_plan",
+    "outside_files",
     "parse_reference",
     "parse_yaml",
     "survey_flow",

@@ -13,6 +13,7 @@ from genaiops.flows._check_entry import check_entry
 from genaiops.flows._check_graph import check_graph, mapping
 from genaiops.flows._check_imports import check_imports
 from genaiops.flows._check_nodes import ConnectionUse, check_nodes
+from genaiops.flows._check_outside import check_outside_files
 from genaiops.flows._check_packages import check_package_tools
 from genaiops.flows._check_prompty import check_prompty
 from genaiops.flows._check_report import FlowFiles, Report
@@ -108,6 +109,7 @@ def check_flow(
             _check_variables(survey.document, environ, report)
     check_imports(survey, report)
     check_package_tools(survey, report)
+    check_outside_files(survey, report)
     if not report.has_errors:
         _check_by_loading(path, chosen, report)
     if replaced:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import genaiops
 from genaiops.errors import InputError
-from genaiops.flows import Flow, survey_flow
+from genaiops.flows import Flow, FlowSurvey, outside_files, survey_flow
 from genaiops.packaging._files import PackagedFile, collect_files, content_digest
 from genaiops.packaging._surroundings import (
     connections_in,
@@ -105,7 +105,7 @@ def describe_package(
         requirements: `name==version` of what will be installed.
 
     Raises:
-        InputError: `init` has no JSON form, or a file cannot be packaged.
+        InputError: `init` has no JSON form, a file cannot be packaged, or one is needed from outside the flow's folder.
     """
     files = collect_files(flow.folder, prefix=f"{FLOW_FOLDER}/")
     if sample_request is not None:
@@ -114,6 +114,7 @@ def describe_package(
             PackagedFile(SAMPLE_REQUEST, sample_request, 0o644, len(content), hashlib.sha256(content).hexdigest())
         )
     survey = survey_flow(flow.path, every_variant=False, chosen=flow.chosen)
+    _refuse_what_stays_behind(survey)
     init = open_init(init or {})
     values = open_variables(variables or {})
     required = names_left_open(init, values)
@@ -139,6 +140,18 @@ def describe_package(
         requirements=tuple(requirements),
         files=tuple(sorted(files, key=lambda file: file.path)),
     )
+
+
+def _refuse_what_stays_behind(survey: FlowSurvey) -> None:
+    places = [
+        f"{found.file}:{found.line} names {found.written!r}" for found in outside_files(survey) if found.is_needed
+    ]
+    if places:
+        raise InputError(
+            f"The flow needs files from outside of its folder, which its package would not hold: {'; '.join(places)}.",
+            hint="Move them into the flow's folder.",
+            kind="FileOutside",
+        )
 
 
 def read_package(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from genaiops.reports._format import between, money, number, percent, plural, signed
+from genaiops.plain_text import plural
+from genaiops.reports._format import between, money, number, percent, signed
 from genaiops.reports._story import Story, label
 
 

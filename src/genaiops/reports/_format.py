@@ -75,11 +75,6 @@ def count(value: Any) -> str:
     return f"{int(value):,}" if isinstance(value, (int, float)) and isfinite(value) else "–"
 
 
-def plural(value: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: 1 row, 2 rows."""
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
-
-
 def money(value: Any) -> str:
     """Dollars: $0.84, $0.0004, unknown is an en dash.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from genaiops.plain_text import plain
-from genaiops.reports._format import plural
+from genaiops.plain_text import plain, plural
 from genaiops.reports._story import Story, label
 
 

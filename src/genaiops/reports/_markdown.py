@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from genaiops.plain_text import plain
+from genaiops.plain_text import plain, plural
 from genaiops.reports._advice import advise, headline, variant_name
-from genaiops.reports._format import between, count, duration, money, number, p_value, percent, plural, signed
+from genaiops.reports._format import between, count, duration, money, number, p_value, percent, signed
 from genaiops.reports._story import Story, label
 
 SUMMARY_BYTES: Final = 1_000_000

@@ -13,7 +13,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 import genaiops.reports._format as formats
-from genaiops.plain_text import plain
+from genaiops.plain_text import plain, plural
 from genaiops.reports._advice import advise, headline
 from genaiops.reports._diff import word_diff
 from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
@@ -141,7 +141,7 @@ def _standing(verdict: Mapping[str, Any]) -> str:
     counts = {name: sum(check.get("result") == name for check in checks) for name in ("failed", "passed", "not judged")}
     told = [f"{number} {name}" for name, number in counts.items() if number]
     who = f" Judged: {verdict['candidate']}." if verdict.get("candidate") else ""
-    return f"Of {formats.plural(len(checks), 'check')}, {', '.join(told)}.{who}"
+    return f"Of {plural(len(checks), 'check')}, {', '.join(told)}.{who}"
 
 
 def _reasons(verdict: Mapping[str, Any]) -> list[str]:
@@ -224,7 +224,6 @@ def _template() -> Any:
         "between",
         "percent",
         "count",
-        "plural",
         "money",
         "duration",
         "p_value",
@@ -233,7 +232,7 @@ def _template() -> Any:
         "told",
     )
     environment.filters.update({name: getattr(formats, name) for name in names})
-    environment.filters["certainty_text"] = certainty_text
+    environment.filters.update(certainty_text=certainty_text, plural=plural)
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
     environment.finalize = lambda value: plain(value) if type(value) is str else value

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
+from genaiops.plain_text import plural
 from genaiops.reports._advice import cost_per_row, variant_name
-from genaiops.reports._format import between, duration, money, number, percent, plural, signed
+from genaiops.reports._format import between, duration, money, number, percent, signed
 from genaiops.reports._story import Story, label
 from genaiops.reports._svg import (
     Point,
