@@ -92,6 +92,28 @@ def test_errors_that_are_not_about_load_cut_nothing() -> None:
     assert pace.rate is inf
 
 
+def test_calls_that_a_person_asked_for_need_not_be_found_out() -> None:
+    pace = Pace(most=100)
+
+    pace.expect(64)
+    asked = pace.limit
+    pace.expect(8)
+
+    assert (asked, pace.limit) == (64, 64)
+    pace.expect(1000)
+    assert pace.limit == 100
+
+
+def test_a_server_that_refuses_knows_better_than_who_asked() -> None:
+    pace = Pace()
+    pace.refused(pace.sent(0.0), 0.01, 1.0)
+    before = pace.limit
+
+    pace.expect(200)
+
+    assert pace.limit == before
+
+
 def test_an_idle_limit_does_not_grow() -> None:
     pace = Pace()
     before = pace.limit

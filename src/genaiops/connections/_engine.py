@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
@@ -60,6 +60,7 @@ class EngineOptions:
     redact: Callable[[str], str]
     clock: Callable[[], float]
     rng: random.Random
+    expected: int = 0
 
 
 class Asked(NamedTuple):
@@ -180,6 +181,12 @@ class Engine:
         if self._guard is not None:
             await self._guard.aclose()
 
+    def expect(self, concurrency: int) -> None:
+        """So many calls will be asked for at once."""
+        self._options = replace(self._options, expected=concurrency)
+        for lane in self._lanes.values():
+            lane.limiter.pace.expect(concurrency)
+
     async def _close_in_the_end(self) -> AsyncGenerator[None, None]:
         try:
             yield
@@ -196,6 +203,7 @@ class Engine:
         if lane is None:
             options = self._options
             pace = Pace(most=options.max_concurrency, rate_cap=options.rpm / 60 if options.rpm else inf)
+            pace.expect(options.expected)
             name = f"{key[1] or 'the model'} at {key[0]}"
             lane = Lane(name, pace, clock=options.clock, tokens_per_minute=options.tpm)
             self._lanes[key] = lane

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -124,6 +124,17 @@ class Models:
         self._engine: Engine | None = None
         self._own: _LoopThread | None = None
         self._own_engine: Engine | None = None
+
+    def expect(self, concurrency: int) -> None:
+        """Say how many calls a person wants in flight at once; limits begin there, and obey the server as ever.
+
+        Args:
+            concurrency: Calls to one endpoint and deployment.
+        """
+        self._options = replace(self._options, expected=concurrency)
+        for engine in (self._engine, self._own_engine):
+            if engine is not None:
+                engine.expect(concurrency)
 
     async def call(
         self,

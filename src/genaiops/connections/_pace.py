@@ -89,6 +89,14 @@ class Pace:
 
     # Asking
 
+    def expect(self, concurrency: int) -> None:
+        """A person asked for so many calls at once: begin there and do not feel the way up.
+
+        Once the server has refused a call, it knows better.
+        """
+        if self._refused_s == -inf:
+            self.limit = max(self.limit, float(min(concurrency, self.most)))
+
     def wait_s(self, now: float) -> float:
         """Seconds until one more call may start; 0 for at once, inf when one must end first."""
         if self.in_flight >= int(self.limit):

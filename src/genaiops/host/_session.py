@@ -29,9 +29,10 @@ Message = dict[str, Any]
 
 
 class OpenPlan:
-    """A plan and what runs its rows."""
+    """A plan and what runs its rows; `asked` is how many at once a person asked for, 0 for nobody did."""
 
-    def __init__(self, plan: Plan, outbox: Outbox, rows: RowRunner, spans: SpanWriter) -> None:
+    def __init__(self, plan: Plan, outbox: Outbox, rows: RowRunner, spans: SpanWriter, *, asked: int) -> None:
+        self.asked = asked
         self.plan = plan
         self.outbox = outbox
         self.rows = rows
@@ -172,7 +173,8 @@ class Session:
             rows = ThreadRows(plan, outbox, repeat=repeat, **options)
         else:
             rows = LoopRows(plan, outbox, self._loop, repeat=repeat, **options)
-        self._plans[number] = OpenPlan(plan, outbox, rows, spans)
+        self._plans[number] = OpenPlan(plan, outbox, rows, spans, asked=request.get("concurrency") or 0)
+        self._workspace.expect(sum(opened.asked for opened in self._plans.values()))
         return describe_plan(plan, limit)
 
     async def _single(self, opened: OpenPlan, request: Message) -> bytes:

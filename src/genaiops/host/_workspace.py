@@ -35,6 +35,7 @@ class Workspace:
         self._hello = hello
         self._store: ConnectionStore | None = None
         self._models: Models | None = None
+        self._expected = 0
         self._kept: Any = None
         self._is_set_up = False
 
@@ -71,7 +72,14 @@ class Workspace:
                 redactor=self.store.redactor(),
                 **{key: value for key, value in (self._hello.get("budgets") or {}).items() if value is not None},
             )
+            self._models.expect(self._expected)
         return self._models
+
+    def expect(self, rows: int) -> None:
+        """A person asked for so many rows at once, over all plans: models begin with so many calls."""
+        self._expected = rows
+        if self._models is not None:
+            self._models.expect(rows)
 
     @property
     def opened_models(self) -> Models | None:
