@@ -175,6 +175,18 @@ def test_a_missing_recording_and_a_broken_line_are_told_before_any_call(tmp_path
         Models(mode="replay", recording=tmp_path / "r.jsonl")
 
 
+def test_a_line_that_is_being_written_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    _record(path, [_body("a")])
+    with path.open("ab") as file:
+        file.write(b'{"schema_version": 1, "request": {"api": "ch')
+
+    calls = _record(path, [_body("a"), _body("b")])
+
+    assert calls == 1, "only what is not there yet"
+    assert json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["request"]["messages"][0]["content"] == "b"
+
+
 def test_replay_needs_no_sdk(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     _record(path, [_body("a")])

@@ -76,6 +76,7 @@ class Recording:
         self._requests: dict[str, dict[str, Any]] = {}
         self._given: Counter[str] = Counter()
         self._misses = 0
+        self._is_torn = False
         self.digest = ""
         """Of the file when it was read."""
         self._load()
@@ -113,6 +114,9 @@ class Recording:
             "connection": {"name": connection.name, "type": connection.SPELLING},
         }
         data = (json.dumps(line, ensure_ascii=False, default=str) + "\n").encode("utf-8", "surrogatepass")
+        if self._is_torn:
+            # The half line gets an end of its own; where it has been finished meanwhile, an empty line does no harm.
+            data, self._is_torn = b"\n" + data, False
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
@@ -151,7 +155,8 @@ class Recording:
             return
         content = self._path.read_bytes()
         self.digest = hashlib.sha256(content).hexdigest()
-        for number, line in enumerate(content.split(b"\n"), start=1):
+        lines = content.split(b"\n")
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
@@ -160,6 +165,10 @@ class Recording:
                 request = canonical_request(asked.pop("api"), asked)
                 key = request_key(request)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
+                if number == len(lines):
+                    # Without an end: another process is writing it, or was killed while it did.
+                    self._is_torn = True
+                    continue
                 raise SettingsError(
                     f"This line is not a recorded reply: {error!r}.",
                     file=self._path,
