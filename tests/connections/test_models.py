@@ -210,6 +210,19 @@ def test_a_wrong_path_is_permanent_and_says_what_to_check() -> None:
     assert "'gpt-4o' exists at the address of connection 'local'" in str(error)
 
 
+def test_a_connection_without_a_name_is_not_called_none() -> None:
+    async def work(server: ModelServer, models: Models) -> ModelRefusedError:
+        connection = OpenAIConnection(_KEY, base_url=f"{server.url}/elsewhere")
+        with pytest.raises(ModelRefusedError) as caught:
+            await models.call(connection, _body(), api="chat")
+        return caught.value
+
+    error = _run(ModelServerOptions(), work)
+
+    assert "'gpt-4o' exists at the address that the model's configuration gives" in str(error)
+    assert "None" not in (error.hint or "")
+
+
 def test_max_tokens_gets_its_newer_name_once_and_for_all(caplog: pytest.LogCaptureFixture) -> None:
     async def work(server: ModelServer, models: Models) -> list[Any]:
         for _ in range(3):

@@ -9,7 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from genaiops.flows import Finding, check_flow
+from genaiops.errors import FlowDefinitionError
+from genaiops.flows import Finding, check_flow, load_flow
 
 GRAPH = """\
 inputs:
@@ -511,6 +512,32 @@ def test_files_that_a_prompty_and_code_name_outside_the_folder_are_doubtful(tmp_
     found = sorted(place(f) for f in check_flow(flow) if f.code == "file-outside")
 
     assert found == [("a.prompty", 4), ("a.prompty", 6), ("main.py", 1)]
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (("ask.py",), "Did you mean 'ask.py'?"),
+        (("inner/ask.py", "other.py"), "Did you mean 'inner/ask.py'?"),
+        ((), "The flow's folder holds no .py file at all."),
+    ],
+)
+def test_a_tool_file_named_from_the_repositorys_root_is_found_by_its_name(
+    tmp_path: Path, names: tuple[str, ...], hint: str
+) -> None:
+    (tmp_path / "flow.dag.yaml").write_text(
+        "inputs: {}\noutputs: {}\nnodes:\n- name: n\n  type: python\n  source: {type: code, path: flows/f/ask.py}\n",
+        encoding="utf-8",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+
+    (found,) = (f for f in check_flow(tmp_path) if f.severity == "error")
+    with pytest.raises(FlowDefinitionError) as caught:
+        load_flow(tmp_path)
+
+    assert (found.hint, caught.value.hint) == (hint, hint)
 
 
 def test_the_second_dialect_of_prompty_is_named(tmp_path: Path) -> None:

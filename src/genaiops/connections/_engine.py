@@ -356,12 +356,14 @@ class Engine:
 
 
 def _hint(error: WireError, connection: str | None, deployment: str) -> str | None:
+    # A model may be given by its address and key alone, as promptys do.
+    of = f"of connection {connection!r}" if connection else "that the model's configuration gives"
     if error.status in (401, 403):
-        return f"Check the key of connection {connection!r} (genaiops connection check)."
+        return f"Check the key {of} (genaiops connection check)." if connection else f"Check the key {of}."
     if error.status == 404:
-        return f"Check that {deployment!r} exists at the address of connection {connection!r}."
+        return f"Check that {deployment!r} exists at the address {of}."
     if error.status == 429:
-        return f"The account of connection {connection!r} has no quota left; waiting does not help."
+        return f"The account {'' if connection else 'of the key '}{of} has no quota left; waiting does not help."
     if error.status == 400 and "temperature" in (error.error_field("param"), *error.message.split("'")):
         return "This model takes only its own temperature: set temperature to 1 or leave it out."
     return None

@@ -14,7 +14,7 @@ from genaiops.flows._check_source import FunctionFacts, SourceFacts, read_source
 from genaiops.flows._check_templates import Template, check_roles, check_template
 from genaiops.flows._check_values import VALUE_TYPES, misfit
 from genaiops.flows._references import parse_reference
-from genaiops.flows._sources import inside
+from genaiops.flows._sources import hint_for_file, inside
 from genaiops.flows._yaml import Place, YamlDocument
 
 APIS: Mapping[str, frozenset[str]] = {
@@ -89,7 +89,7 @@ def _source_file(
         report.error(
             "InvalidSource",
             f"{body.title}: the {what} {written!r} does not exist.",
-            hint=suggest(written, files.names(suffix)),
+            hint=hint_for_file(written, files.names(suffix)),
             **where,
         )
         return None

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.flows._model import Finding, Severity
+from genaiops.flows._sources import files_named
 
 _NOTHING = suggest("", ())
 
@@ -110,6 +111,4 @@ class FlowFiles:
 
     def names(self, suffix: str) -> list[str]:
         """Files of one suffix, as a flow would name them; for hints."""
-        found = [path.relative_to(self.home).as_posix() for path in sorted(self.home.glob(f"*{suffix}"))[:50]]
-        found += [path.relative_to(self.home).as_posix() for path in sorted(self.home.glob(f"*/*{suffix}"))[:50]]
-        return found + [name for name in self.includes if name.endswith(suffix)]
+        return files_named(self.home, suffix) + [name for name in self.includes if name.endswith(suffix)]

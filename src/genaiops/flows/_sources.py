@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from genaiops.errors import FlowDefinitionError, suggest
@@ -88,14 +88,34 @@ def source_path(node: Node, folder: Path, *, file: Path | str | None = None) -> 
             hint="Move the file into the folder, or list it under additional_includes.",
         )
     if not path.is_file():
-        near = sorted(p.name for p in path.parent.iterdir() if p.suffix == path.suffix) if path.parent.is_dir() else []
         what = (
             f"Load tool failed for node '{node.name}'. Tool file '{written}' can not be found."
             if node.type == "python"
             else f"Node source path '{written}' is invalid on node '{node.name}'."
         )
-        raise tool_error(node, "InvalidSource", what, file=file, line=line, hint=suggest(path.name, near))
+        raise tool_error(
+            node,
+            "InvalidSource",
+            what,
+            file=file,
+            line=line,
+            hint=hint_for_file(written, files_named(folder, path.suffix)),
+        )
     return path
+
+
+def files_named(folder: Path, suffix: str) -> list[str]:
+    """Files of one suffix in the folder and in the folders in it, as a flow would name them; for hints."""
+    found = (path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern + suffix))[:50])
+    return [path.relative_to(folder).as_posix() for path in found]
+
+
+def hint_for_file(written: str, names: Collection[str]) -> str:
+    """The file that was meant, among the flow's files of the same kind; paths start in the flow's folder."""
+    if not names:
+        return f"The flow's folder holds no {Path(written).suffix or 'such'} file at all."
+    same = [name for name in names if Path(name).name == Path(written).name]
+    return suggest(same[0] if same else written, names)
 
 
 def inside(folder: Path, written: str) -> Path | None:
