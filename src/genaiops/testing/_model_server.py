@@ -172,8 +172,9 @@ class ModelServer:
     async def _answer_model(self, path: str, request: Request) -> Reply:
         options = self.options
         if options.record:
-            body = json.loads(request.body) if request.body else None
-            self.requests.append({"target": request.target, "headers": request.headers, "body": body})
+            self.requests.append(
+                {"target": request.target, "headers": request.headers, "body": _recorded(request.body)}
+            )
         if refused := self._refusal(request.headers):
             return refused
         latency_s = self._latency_s()
@@ -262,6 +263,8 @@ class ModelServer:
             body = json.loads(request.body)
         except ValueError:
             return Reply.of_error(400, "The body is not JSON.", "invalid_request")
+        if not isinstance(body, dict):
+            return Reply.of_error(400, "The body is not a JSON object.", "invalid_request")
         path_end = azure[2] if azure else plain[1]  # type: ignore[index]
         if self.options.max_completion_tokens_only and "max_tokens" in body:
             return Reply.of_error(
@@ -296,3 +299,11 @@ class _Bucket:
             self._level -= 1
             return 0.0
         return (1 - self._level) / self._rate
+
+
+def _recorded(body: bytes) -> Any:
+    """A body as data where it is JSON; flows send images to other services, which are asked here too."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode("latin-1")
