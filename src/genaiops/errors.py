@@ -126,12 +126,13 @@ class MissingExtraError(InputError):
         package: What could not be imported.
         extra: The extra of genaiops that brings it.
         purpose: What it is needed for, as the end of "… is needed".
+        instead: What else would do, as the end of "…, or".
     """
 
-    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+    def __init__(self, package: str, *, extra: str, purpose: str, instead: str | None = None) -> None:
         super().__init__(
             f"The package {package!r} is needed {purpose} and is not installed.",
-            hint=f"Install it with: pip install 'genaiops[{extra}]'",
+            hint=f"Install it with: pip install 'genaiops[{extra}]'" + (f", or {instead}." if instead else ""),
         )
 
 

@@ -19,7 +19,10 @@ def _credential() -> Any:
         from azure.identity import DefaultAzureCredential
     except ImportError as error:
         raise MissingExtraError(
-            "azure-identity", extra="azure", purpose="to sign in with Microsoft Entra ID (auth_mode: meid_token)"
+            "azure-identity",
+            extra="azure",
+            purpose="to sign in with Microsoft Entra ID (auth_mode: meid_token)",
+            instead="give the connection or the model's configuration an api_key",
         ) from error
     return DefaultAzureCredential()
 
