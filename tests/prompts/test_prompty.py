@@ -23,6 +23,7 @@ from genaiops.prompts import (
     Prompty,
     get_services,
     load_prompty,
+    read_prompty,
 )
 from genaiops.prompts._prompty_reply import PromptyReply
 from tests.prompts.conftest import Stand
@@ -329,6 +330,14 @@ class TestModels:
 
         with pytest.raises(ConnectionSettingsError, match="END, KEY, which are not set"):
             Prompty.load(path).request({"question": "a"})
+
+    def test_a_variable_written_in_capitals_is_one(self, path: Path, stand: Stand) -> None:
+        rewrite(path, "connection: aoai", 'azure_endpoint: "${ENV:END}", api_key: k')
+
+        with pytest.raises(ConnectionSettingsError, match="END, which is not set"):
+            Prompty.load(path).request({"question": "a"})
+        read = read_prompty(path, environ={"END": "https://x"})
+        assert read.configuration["azure_endpoint"] == "https://x"
 
     def test_a_connection_and_fields_are_refused(self, path: Path, stand: Stand) -> None:
         prompty = Prompty.load(path, model={"configuration": {"api_key": "k"}})

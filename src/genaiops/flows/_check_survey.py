@@ -16,7 +16,7 @@ from genaiops.flows._check_source import parse_source, read_source
 from genaiops.flows._model import Finding, FlowKind
 from genaiops.flows._yaml import YamlDocument
 
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_]\w*)")
+_VARIABLE = re.compile(r"\$\{(?:env|ENV):([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genaiops.connections import Connection
     from genaiops.prompts._services import PromptServices
 
-_UNRESOLVED = re.compile(r"\$\{(?:env:)?(\w+)\}")
+_UNRESOLVED = re.compile(r"\$\{(?:(?:env|ENV):)?(\w+)\}")
 _NOT_FIELDS = frozenset({"type", "connection", "model", "azure_deployment"})
 _TYPES = {"azureopenai": "azure_openai", "openai": "openai"}
 

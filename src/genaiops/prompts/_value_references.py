@@ -50,7 +50,8 @@ class References:
         if match is None:
             return text
         kind, name, rest = match.groups()
-        if kind == "env":
+        # Published promptys write `${ENV:NAME}` as well, which prompt flow sends to the service as text.
+        if kind in ("env", "ENV"):
             found = self._variable(name, text)
         elif kind == "file":
             found = self._file(name)
