@@ -416,7 +416,7 @@ def test_a_prompty_is_checked_with_the_lines_of_the_file(tmp_path: Path) -> None
 
 
 def test_a_prompty_whose_sample_is_no_json_is_checked_with_the_line_of_the_sample(tmp_path: Path) -> None:
-    (tmp_path / "s.json").write_text('{\n  "a": 1,\n}\n', encoding="utf-8")
+    (tmp_path / "s.json").write_text('{\n  "a": 1\n  "b": 2\n}\n', encoding="utf-8")
     (tmp_path / "b.prompty").write_text(
         "---\nmodel: {configuration: {type: openai, model: m, api_key: '${env:K}'}}\nsample: s.json\n"
         "---\nuser:\n{{a}}\n",

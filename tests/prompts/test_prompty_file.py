@@ -170,7 +170,7 @@ def test_a_sample_file_that_is_missing_matters_only_where_nothing_else_declares_
 
 
 def test_a_sample_file_that_is_no_json_is_named_with_its_line(tmp_path: Path) -> None:
-    sample = write(tmp_path, '{\n  "q": "a",\n}\n', "sample.json")
+    sample = write(tmp_path, '{\n  "q": "a"\n  "r": 1\n}\n', "sample.json")
 
     with pytest.raises(FlowDefinitionError, match="no JSON") as caught:
         read_prompty(write(tmp_path, FRONT + "sample: sample.json\n---\nuser:\n{{q}}\n"), environ={})
