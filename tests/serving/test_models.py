@@ -6,13 +6,14 @@ import http.client
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import write_flow
-from .processes import Process, serving, wait_until
+from .processes import Process, model_server, serving, stats, wait_until
 from .slow_model import SlowModel
 
 CHAT = """
@@ -174,3 +175,22 @@ def test_the_deadline_of_a_request_ends_its_model_call(model: SlowModel, tmp_pat
         assert whole[0] == 504
         assert 'event: error\ndata: {"error":{"code":"SystemError","message":"No answer within 0.5 s."' in streamed
         wait_until(lambda: model.aborted == len(model.headers) >= 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [(("--workers", "2"), {"GENAIOPS_RPM": "600"}), (("--workers", "2", "--rpm", "600"), {"GENAIOPS_RPM": "60000"})],
+)
+def test_a_budget_of_requests_is_kept_by_all_workers_together(
+    tmp_path: Path, words: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    """Ten a second in all: two workers begin with a call each, and the other fourteen take 1.4 s at least."""
+    folder = write_flow(tmp_path / "chat", flow__dag__yaml=CHAT, ask__jinja2="user:\n{{question}}\n")
+    with model_server() as url:
+        around = {"SLOW_API_KEY": SECRET, "SLOW_BASE_URL": f"{url}/v1", "SLOW_TYPE": "open_ai", **variables}
+        with serving(folder, "--drain-delay", "0", *words, variables=around) as server, ThreadPoolExecutor(16) as pool:
+            statuses = list(pool.map(lambda n: server.score({"question": f"number {n}"})[0], range(16)))
+        seen = stats(url)
+
+    assert (statuses, seen["requests"]) == ([200] * 16, 16)
+    assert seen["seconds"] >= 1.3

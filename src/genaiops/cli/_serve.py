@@ -34,6 +34,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 @click.option("--workers", type=int, help="Processes that answer.  [default: 1]")
 @click.option("--concurrency", default=256, show_default=True, help="Rows in flight in one worker.")
 @click.option("--queue", default=512, show_default=True, help="Requests that may wait in one worker; more get 429.")
+@click.option("--rpm", type=click.IntRange(min=1), help="Requests a minute to one deployment, of all workers together.")
+@click.option("--tpm", type=click.IntRange(min=1), help="Tokens a minute to one deployment, of all workers together.")
 @click.option("--deadline", default=300.0, show_default=True, metavar="S", help="Seconds for one request, then 504.")
 @click.option("--max-body", default=4 * 1024 * 1024, show_default=True, metavar="BYTES", help="Larger bodies get 413.")
 @click.option("--drain-delay", default=1.0, show_default=True, metavar="S", help="Still answer so long after SIGTERM.")
@@ -51,6 +53,8 @@ def serve(
     workers: int | None,
     concurrency: int,
     queue: int,
+    rpm: int | None,
+    tpm: int | None,
     deadline: float,
     max_body: int,
     drain_delay: float,
@@ -103,7 +107,8 @@ def serve(
     ):
         from genaiops.serving import serve_flow
 
-        request, unset = _request(source, host_settings(**flow_words, use_case=use_case_facts(home)), settings)
+        fields = host_settings(**flow_words, use_case=use_case_facts(home))
+        request, unset = _request(source, {**fields, "budget_rpm": rpm, "budget_tpm": tpm}, settings)
         store = open_store(settings, flow_home(str(request.flow)))
         _require_everything(request, unset, store)
         if host not in ("127.0.0.1", "localhost", "::1") and not options.api_key_digests and not settings.is_ci:

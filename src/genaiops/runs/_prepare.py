@@ -103,7 +103,7 @@ def plan_job(spec: RunSpec, around: Surroundings, earlier: RunRecord | None) -> 
         spec=spec,
         id=run_id,
         path=path,
-        setup=host_setup(spec, settings, around.store),
+        setup=host_setup(spec, settings, around.store, hosts=spec.processes),
         request=request,
         row_timeout_s=row_timeout_s,
         timeout_s=_seconds(spec.timeout_s, settings, "PF_BATCH_TIMEOUT_SEC", None),

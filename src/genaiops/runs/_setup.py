@@ -71,8 +71,14 @@ def _source_of_callable(flow: Any) -> FlowSource:
     return FlowSource(f"{module}:{name}", path.parents[depth], name)
 
 
-def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore) -> HostSetup:
+def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore, *, hosts: int = 1) -> HostSetup:
     """How the host of a flow is started.
+
+    Args:
+        request: The flow, and how it is run.
+        settings: What the surroundings say.
+        store: Where connections come from.
+        hosts: So many hosts of this kind share what may be used in a minute.
 
     Raises:
         SettingsError: An option that means nothing, or an environment that cannot be built.
@@ -91,7 +97,7 @@ def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore)
         "prices": str(state_folder(settings, "cache")),
         "merged": str(state_folder(settings, "merged")),
         "imports": request.imports,
-        "budgets": _budgets(request, settings),
+        "budgets": _budgets(request, settings, hosts),
         "debug": settings.debug,
         # Not read by the host: runs share one only when these are the same.
         "flow": source.source,
@@ -100,10 +106,9 @@ def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore)
     return HostSetup(python=python, folder=source.folder, environ={**settings.environ, **extra}, hello=hello)
 
 
-def _budgets(request: FlowRequest, settings: Settings) -> dict[str, float]:
-    """Requests and tokens a minute that one host may use; hosts that share the rows share the budget."""
+def _budgets(request: FlowRequest, settings: Settings, hosts: int) -> dict[str, float]:
+    """Requests and tokens a minute that one host may use, so that all of them together keep to the budget."""
     given = {"rpm": request.budget_rpm, "tpm": request.budget_tpm}
-    hosts = getattr(request, "processes", 1)
     found: dict[str, float] = {}
     for name, budget in given.items():
         whole = budget if budget is not None else whole_number_from(settings, f"GENAIOPS_{name.upper()}")

@@ -67,7 +67,10 @@ def serve_flow(
     """
     from genaiops.runs import host_setup, open_request
 
-    setup = host_setup(request, settings, store)
+    if _workers_wanted(options) < options.workers:
+        log.warning("several workers cannot share a socket on Windows; one is started")
+    # What may be used in a minute is one number for the whole server.
+    setup = host_setup(request, settings, store, hosts=_workers_wanted(options))
     opening = open_request(request, settings)
     asyncio.run(Supervisor(opening, options, setup, shared, early=early, on_ready=on_ready, reload=reload).run())
 
@@ -110,12 +113,6 @@ class Supervisor:
         finally:
             await self._end()
 
-    def _workers_wanted(self) -> int:
-        if sys.platform == "win32" and self._options.workers > 1:
-            log.warning("several workers cannot share a socket on Windows; one is started")
-            return 1
-        return self._options.workers
-
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,7 +123,7 @@ class Supervisor:
 
     async def _start_all(self) -> None:
         """Start the workers; SIGTERM ends the waiting for them."""
-        starting = asyncio.gather(*(self._start(number) for number in range(self._workers_wanted())))
+        starting = asyncio.gather(*(self._start(number) for number in range(_workers_wanted(self._options))))
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             both: set[asyncio.Future[Any]] = {starting, stopped}
@@ -210,6 +207,11 @@ class Supervisor:
         for worker in workers:
             worker.kill()
         self._workers.clear()
+
+
+def _workers_wanted(options: ServeOptions) -> int:
+    # Several cannot share a socket on Windows.
+    return 1 if sys.platform == "win32" else options.workers
 
 
 def _snapshot(flow: object) -> dict[str, int]:
