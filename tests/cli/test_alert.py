@@ -91,6 +91,16 @@ def test_quality_that_fell_is_exit_code_3_and_somebody_is_told(project: Project,
     assert not [file for file in records if "very-secret-path" in file.read_text(encoding="utf-8")]
 
 
+def test_the_alert_is_shown_with_the_experiment(project: Project) -> None:
+    project.evaluate("after", "--env", "prod", "--no-webhook")
+
+    done = project("runs", "show", "latest")
+
+    assert "\nalert: quality fell below the accepted level\n  exact_match_rate is 0 on" in done.stdout.replace(
+        "  partial_match_rate is 0.083 (0.033 to 0.196) on 48 requests of production, below 0.5.\n", ""
+    )
+
+
 def test_a_receiver_that_refuses_does_not_hide_the_verdict(project: Project) -> None:
     broken = Receiver(404)
     try:

@@ -59,3 +59,13 @@ def test_a_verdict_stands_with_its_reasons_and_the_default_variant_is_marked() -
     assert "defaults (default)" in page
     assert "1 runs, 7 rows" not in page  # one run is one run
     assert "1 run, 7 rows" in page
+
+
+def test_what_an_alert_found_in_production_is_shown_with_its_reasons() -> None:
+    found = result()
+    found.data["alert"] = {"result": "failed", "words": "quality <fell>", "reasons": ["accuracy −0.2"]}
+
+    page = found._repr_html_()
+
+    assert "quality &lt;fell&gt;" in page
+    assert "<li>accuracy −0.2</li>" in page

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genaiops.errors import SettingsError
-from genaiops.gates import Check, Evidence, Verdict, judge_alert, load_evidence, read_alert
+from genaiops.gates import Check, Evidence, Verdict, alert_text, judge_alert, load_evidence, read_alert
 from tests.gates.folders import passes, write_experiment
 
 METRIC = {"metrics": {"accuracy": {"margin": 0.05}}}
@@ -227,3 +227,30 @@ def test_a_verdict_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     verdict = judged(evidence(tmp_path / "p", passes(48, 80)), evidence(tmp_path / "a", passes(56, 70)))
 
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+
+
+FAILING = {"metrics": {"accuracy": {"on_cannot_tell": "fail", "margin": 0.05}}}
+
+
+@pytest.mark.parametrize(
+    ("scores", "accepted", "block", "options", "words"),
+    [
+        (passes(48, 80), passes(56, 70), METRIC, {}, "quality fell below the accepted level"),
+        (passes(1880, 2000), passes(1880, 2000), METRIC, {}, "none, quality holds"),
+        (passes(15, 20), passes(56, 70), METRIC, {}, "none; no fall is proven, but nothing proves that quality held"),
+        (passes(15, 20), passes(56, 70), FAILING, {}, "nothing proves that quality held"),
+        (passes(0, 19), passes(56, 70), METRIC, {}, "it cannot be told whether quality fell"),
+        (passes(40, 80), None, {"metrics": {"accuracy": {"min": 0.9}}}, {}, "quality is beyond a limit"),
+        ([None] * 30, passes(56, 70), METRIC, {}, "quality was not measured as demanded"),
+        (passes(1880, 2000), passes(1880, 2000), METRIC, {"failed": {"logged": 200}}, "too many requests failed"),
+        (passes(9, 20), None, {"max_latency_p95_s": 1}, {}, "a limit of cost or latency is broken"),
+    ],
+)
+def test_an_alert_says_in_one_line_what_it_found(
+    tmp_path: Path, scores: Any, accepted: Any, block: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    level = evidence(tmp_path / "a", accepted) if accepted else None
+
+    verdict = judged(evidence(tmp_path / "p", scores, **options), level, block)
+
+    assert alert_text(verdict).splitlines()[0] == f"Alert: {words}"

@@ -131,6 +131,11 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"verdict: {verdict.get('result', 'not judged')}")
         for words in verdict.get("reasons") or ():
             click.echo(f"  {words}")
+        alert = found.data.get("alert")
+        if alert:
+            click.echo(f"alert: {alert.get('words') or alert['result']}")
+            for words in alert["reasons"]:
+                click.echo(f"  {words}")
     else:
         _echo_run(found)
 

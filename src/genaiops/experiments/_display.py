@@ -40,12 +40,22 @@ def _head(data: Mapping[str, Any]) -> str:
     counts = {"run": len(runs), "row": rows, "model call": int(data.get("model_calls") or 0)}
     about = ", ".join(plural(count, noun) for noun, count in counts.items())
     about += f", {int(data.get('kept') or 0):,} kept"
-    reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in verdict.get("reasons") or ())
+    alert = data.get("alert") or {}
+    sentences = [*(verdict.get("reasons") or ()), *(alert.get("reasons") or ())]
+    reasons = "".join(f"<li>{escape(str(reason))}</li>" for reason in sentences)
     return (
         f"<p style='margin:.2em 0'><b>{escape(str(data['id']))}</b>: {escape(str(data.get('status')))}, "
-        f"<b style='color:{colour}'>gate {escape(result)}</b> · {about}</p>"
+        f"<b style='color:{colour}'>gate {escape(result)}</b>{_alert(alert)} · {about}</p>"
         + (f"<details><summary>Reasons</summary><ul>{reasons}</ul></details>" if reasons else "")
     )
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    """What was found in production, where that was watched."""
+    if not alert:
+        return ""
+    colour = {"passed": _COLOURS["not worse"], "failed": _COLOURS["worse"]}.get(str(alert.get("result")), _PLAIN)
+    return f" · <b style='color:{colour}'>{escape(str(alert.get('words') or alert.get('result')))}</b>"
 
 
 def interval_svg(low: float, value: float, high: float, *, start: float, end: float, colour: str = _PLAIN) -> str:

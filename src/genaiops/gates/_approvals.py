@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.errors import ApprovalMissing, DataError, InputError
+from genaiops.gates._alert_words import alert_words
 from genaiops.gates._evidence import load_evidence
 from genaiops.gates._verdict import Verdict
 
@@ -144,8 +145,9 @@ def record_alert(folder: Path, verdict: Verdict, delivery: Mapping[str, Any] | N
     """
     result = dict(load_evidence(folder).result)
     sent = dict(delivery) if delivery is not None else None
-    result["alert"] = {"result": verdict.result, "reasons": list(verdict.reasons), "delivery": sent}
-    _replace(folder / "alert.json", {**verdict.to_json(), "delivery": sent})
+    words = alert_words(verdict)
+    result["alert"] = {"result": verdict.result, "words": words, "reasons": list(verdict.reasons), "delivery": sent}
+    _replace(folder / "alert.json", {**verdict.to_json(), "words": words, "delivery": sent})
     _replace(folder / "experiment.json", result)
     return folder / "alert.json"
 

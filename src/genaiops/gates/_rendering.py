@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from genaiops.gates._alert_words import alert_words
 from genaiops.gates._verdict import Check, Verdict
 
 _MARKS: Final = {"passed": "✓", "failed": "✗", "not judged": "–"}
@@ -18,8 +19,9 @@ def verdict_text(verdict: Verdict) -> str:
 
 def alert_text(verdict: Verdict) -> str:
     """The same for an alert."""
-    words = {"failed": "quality fell below the accepted level", "passed": "none, quality holds"}
-    return _text(f"Alert: {words.get(verdict.result, verdict.result)}", verdict)
+    words = alert_words(verdict)
+    none = "" if verdict.result != "passed" else "none, " if words.startswith("quality") else "none; "
+    return _text(f"Alert: {none}{words}", verdict)
 
 
 def _text(title: str, verdict: Verdict) -> str:

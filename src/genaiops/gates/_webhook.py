@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from genaiops.connections import Redactor
 from genaiops.errors import SettingsError
+from genaiops.gates._alert_words import alert_words
 from genaiops.gates._alerts import AlertPolicy
 from genaiops.gates._evidence import Evidence
 from genaiops.gates._verdict import Verdict
@@ -110,12 +111,12 @@ def alert_message(verdict: Verdict, policy: AlertPolicy, production: Evidence) -
     """The object that a receiver gets; with `body: text` only its field `text`."""
     result = production.result
     where = f" in {result['env']}" if result.get("env") else ""
-    head = {
-        "failed": f"Quality of {result.get('experiment')}{where} fell below the accepted level.",
-        "passed": f"Quality of {result.get('experiment')}{where} holds.",
-        "not judged": f"Quality of {result.get('experiment')}{where} could not be judged.",
-    }[verdict.result]
-    text = "\n".join([head, *(f"- {words}" for words in verdict.reasons)])
+    text = "\n".join(
+        [
+            _head(alert_words(verdict), f"{result.get('experiment')}{where}"),
+            *(f"- {words}" for words in verdict.reasons),
+        ]
+    )
     if policy.body == "text":
         return {"text": text}
     counts = [run.get("rows") or {} for run in production.runs]
@@ -134,6 +135,11 @@ def alert_message(verdict: Verdict, policy: AlertPolicy, production: Evidence) -
         "reasons": list(verdict.reasons),
         "checks": [check.to_json() for check in verdict.checks],
     }
+
+
+def _head(words: str, subject: str) -> str:
+    is_quality = words.startswith("quality ")
+    return f"Quality of {subject} {words.removeprefix('quality ')}." if is_quality else f"{subject}: {words}."
 
 
 def send_alert(

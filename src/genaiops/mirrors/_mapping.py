@@ -67,11 +67,12 @@ def plan_mirror(result: ExperimentResult) -> MirrorPlan:
     data = result.data
     start = _milliseconds(data["created"])
     end = _milliseconds(data.get("finished") or data["created"])
-    verdict = data.get("verdict") or {}
+    verdict, alert = data.get("verdict") or {}, data.get("alert") or {}
     tags = {
         **_shared_tags(data),
         "genaiops.plan": (data.get("plan") or {}).get("kind"),
         "genaiops.verdict": verdict.get("result"),
+        "genaiops.alert": alert.get("words") or alert.get("result"),
         "mlflow.note.content": "\n\n".join([str(verdict.get("result", "")), *map(str, verdict.get("reasons") or ())]),
     }
     files = [result.path / name for name in ("experiment.json", str(data.get("row_scores") or "row_scores.jsonl"))]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from genaiops.plain_text import plural
+from genaiops.reports._alert import alert_sentence, alert_tone
 from genaiops.reports._format import between, money, number, percent, signed
 from genaiops.reports._story import Story, label
+
+_TONES: Final = ("worse", "unsure", "fine")
 
 
 class Advice(NamedTuple):
@@ -20,18 +23,38 @@ class Advice(NamedTuple):
 
 def advise(story: Story) -> list[Advice]:
     """At most six things to do, the most urgent first."""
-    found = [*_failures(story), *_regressions(story), *_gains(story), *_undecided(story), *_sources(story)]
-    if story.verdict.get("result") == "passed" and not any(each.anchor == "failures" for each in found):
+    found = [
+        *_fallen(story),
+        *_failures(story),
+        *_regressions(story),
+        *_gains(story),
+        *_undecided(story),
+        *_sources(story),
+    ]
+    if story.verdict.get("result") == "passed" and not {"failures", "alert"} & {each.anchor for each in found}:
         text = "Every demand of the gate held. A person's decision goes on record with `genaiops approve`."
         found.insert(0, Advice("Release it, or have it approved", text, "gate"))
-    elif story.verdict.get("result") == "not judged" and story.runs:
+    elif story.verdict.get("result") == "not judged" and story.runs and not story.alert:
         text = "Nothing can stop a bad release yet. Add a gate block with a floor for the metric that matters most."
         found.append(Advice("Write down what good enough means", text, "gate"))
     return found[:6]
 
 
 def headline(story: Story) -> str:
-    """The verdict as one sentence."""
+    """The verdict as one sentence; with an alert a second one, or that alone when no gate judged."""
+    alert = alert_sentence(story)
+    if alert is None or not story.runs:
+        return _gate_headline(story)
+    return alert if story.verdict.get("result") not in ("passed", "failed") else f"{_gate_headline(story)} {alert}"
+
+
+def tone(story: Story) -> str:
+    """The colour of the whole: the worse of gate and alert; a gate that judged nothing has none."""
+    gate = {"failed": "worse", "passed": "fine"}.get(str(story.verdict.get("result")))
+    return min((found for found in (gate, alert_tone(story)) if found), key=_TONES.index, default="unsure")
+
+
+def _gate_headline(story: Story) -> str:
     result = story.verdict.get("result")
     if not story.runs:
         return "Nothing was run, so nothing is known."
@@ -52,6 +75,25 @@ def variant_name(story: Story, name: Any) -> str:
     """The label of a variant that is named by its label or by its run."""
     run = story.run(str(name))
     return label(run) if run else str(name)
+
+
+def _fallen(story: Story) -> Iterator[Advice]:
+    """What an alert asks for: a look at the rows when it rang, a level when there is none to compare with."""
+    checks = story.alert.get("checks") or ()
+    if story.alert.get("result") == "failed":
+        fallen = [str(check["metric"]) for check in checks if check.get("result") == "failed" and check.get("metric")]
+        what = f"{', '.join(dict.fromkeys(fallen))}: " if fallen else ""
+        text = (
+            f"{what}sort the rows below by score. A bad release is rolled back; where the requests themselves have "
+            "changed and the new level is right, accept it: `genaiops approve`, with `baseline: approved`."
+        )
+        yield Advice("Look at the requests that lost", text, "alert")
+    elif any(check.get("rule") == "accepted level" and check.get("metric") is None for check in checks):
+        text = "Without one nothing can be compared: run the use case and accept it with `genaiops gate --promote`."
+        yield Advice("Accept a level", text, "alert")
+    elif alert_tone(story) == "unsure":
+        text = "So few requests show only a large fall. Score more of them, or accept a larger loss."
+        yield Advice("Score more requests", text, "alert")
 
 
 def _failures(story: Story) -> Iterator[Advice]:

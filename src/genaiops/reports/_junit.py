@@ -10,7 +10,7 @@ from genaiops.reports._story import Story, label
 
 
 def junit_report(story: Story) -> str:
-    """JUnit XML: one test for each check of the gate and one for each run.
+    """JUnit XML: one test for each check of the gate, for each check of the alert, and for each run.
 
     A run fails when none of its rows completed; that too many failed is for the gate to say. What was not judged is
     skipped, never passed.
@@ -19,21 +19,27 @@ def junit_report(story: Story) -> str:
 
     document = JUnitXml()
     gate = TestSuite(plain(f"{story.name}: gate"))
-    for case in _gate_cases(story):
+    for case in _cases(story, story.verdict, "gate", "No gate judged it."):
         gate.add_testcase(case)
     runs = TestSuite(plain(f"{story.name}: runs"))
     for run in story.runs:
         runs.add_testcase(_run_case(story, run))
     document.add_testsuite(gate)
+    if story.alert:
+        alert = TestSuite(plain(f"{story.name}: alert"))
+        for case in _cases(story, story.alert, "alert", "Nothing could be judged."):
+            alert.add_testcase(case)
+        document.add_testsuite(alert)
     document.add_testsuite(runs)
     text: bytes = document.tostring()
     return text.decode("utf-8")
 
 
-def _gate_cases(story: Story) -> Iterator[Any]:
+def _cases(story: Story, verdict: Mapping[str, Any], part: str, nothing: str) -> Iterator[Any]:
+    """One test for each check of a gate's or an alert's verdict."""
     from junitparser import Failure, Skipped, TestCase
 
-    checks = story.verdict.get("checks") or []
+    checks = verdict.get("checks") or []
     for check in checks:
         parts = [
             check.get("metric") or check.get("rule"),
@@ -43,7 +49,7 @@ def _gate_cases(story: Story) -> Iterator[Any]:
             check.get("dataset"),
         ]
         case = TestCase(
-            plain(" · ".join(str(part) for part in parts if part)), classname=_class(story, check.get("rule"))
+            plain(" · ".join(str(each) for each in parts if each)), classname=_class(story, _rule(part, check))
         )
         words = plain(str(check.get("words")))
         if check.get("result") == "failed":
@@ -53,13 +59,18 @@ def _gate_cases(story: Story) -> Iterator[Any]:
         case.system_out = words
         yield case
     if not checks:
-        case = TestCase("verdict", classname=_class(story, "gate"))
-        words = plain(" ".join(str(reason) for reason in story.verdict.get("reasons", ())) or "No gate judged it.")
-        if story.verdict.get("result") == "failed":
+        case = TestCase("verdict", classname=_class(story, part))
+        words = plain(" ".join(str(reason) for reason in verdict.get("reasons", ())) or nothing)
+        if verdict.get("result") == "failed":
             case.result = [Failure(words)]
-        elif story.verdict.get("result") != "passed":
+        elif verdict.get("result") != "passed":
             case.result = [Skipped(words)]
         yield case
+
+
+def _rule(part: str, check: Mapping[str, Any]) -> str:
+    """A gate and an alert may make the same demand: servers show tests of one name as one."""
+    return str(check.get("rule")) if part == "gate" else f"{part}.{check.get('rule')}"
 
 
 def _run_case(story: Story, run: Mapping[str, Any]) -> Any:

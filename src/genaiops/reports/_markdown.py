@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from genaiops.plain_text import plain, plural
-from genaiops.reports._advice import advise, headline, variant_name
+from genaiops.reports._advice import advise, headline, tone, variant_name
+from genaiops.reports._alert import AlertView, alert_view
 from genaiops.reports._format import between, count, duration, money, number, p_value, percent, signed
 from genaiops.reports._story import Story, label
 
@@ -18,7 +19,8 @@ COMMENT_CHARACTERS: Final = 65_000
 SHORT_CHARACTERS: Final = 3_900
 """Azure DevOps refuses a pull request's description beyond 4,000 characters."""
 
-_MARKS: Final = {"passed": "✅", "failed": "❌"}
+_MARKS: Final = {"fine": "✅", "worse": "❌", "unsure": "⚪"}
+_ALERT_MARKS: Final = {"better": "🔼", "fine": "🟢", "worse": "🔽", "unsure": "❔"}
 _WORDS: Final = {
     "better": "🔼 better",
     "not worse": "🟢 not worse",
@@ -85,8 +87,7 @@ def _fit(block: _Block, room: int, size: Any) -> tuple[str, str | None]:
 
 
 def _blocks(story: Story) -> Iterator[_Block]:
-    result = story.verdict.get("result")
-    title = f"## {_MARKS.get(str(result), '⚪')} {_text(story.name)}: {_text(headline(story))}"
+    title = f"## {_MARKS[tone(story)]} {_text(story.name)}: {_text(headline(story))}"
     about = [
         _text(story.result.get("env") or ""),
         f"build {_text(story.result['build_id'])}" if story.result.get("build_id") else "",
@@ -94,8 +95,12 @@ def _blocks(story: Story) -> Iterator[_Block]:
     source = story.result.get("source")
     about.append(f"**{_text(source)} replies**" if source not in (None, "live") else "")
     yield _Block("the verdict", (title, "", " · ".join(part for part in about if part), ""))
-    reasons = [f"- {_text(reason)}" for reason in story.verdict.get("reasons", ())]
+    alert = alert_view(story)
+    is_judged = story.verdict.get("result") in ("passed", "failed")
+    reasons = [f"- {_text(reason)}" for reason in story.verdict.get("reasons", ()) if is_judged or alert is None]
     yield _Block("reasons", ("",) if reasons else (), tuple(reasons))
+    if alert is not None:
+        yield from _alert_blocks(alert)
     steps = [
         f"{place}. **{_text(step.title)}.** {_text(step.text)}" for place, step in enumerate(advise(story), start=1)
     ]
@@ -121,6 +126,25 @@ def _blocks(story: Story) -> Iterator[_Block]:
         ("rows", "variant", "kind", "node", "message"), failures))  # fmt: skip
     yield _Block("cost and time", ("### Cost and time", "", _totals(story), ""), _table(
         ("variant", "dataset", "rows", "failed", "calls", "kept", "cost", "p95", "time"), _runs(story)))  # fmt: skip
+
+
+def _alert_blocks(alert: AlertView) -> Iterator[_Block]:
+    """What an alert found: each metric beside its accepted level, then what else was demanded."""
+    lines = [
+        (
+            _text(line.metric), _text(line.dataset), f"{_ALERT_MARKS[line.tone]} {_text(line.word[2:])}",
+            number(line.accepted), number(line.value), signed(line.difference), between(line.low, line.high),
+            number(line.margin or 0), count(line.rows), count(line.accepted_rows),
+        )
+        for line in alert.lines
+    ]  # fmt: skip
+    head = ("### Production against the accepted level", "", f"{_MARKS[alert.tone]} {_text(alert.sentence)}", "")
+    yield _Block("production against the accepted level", head, _table(
+        ("metric", "dataset", "verdict", "accepted", "in production", "change", "95 % interval", "loss accepted",
+         "requests", "rows accepted"), lines))  # fmt: skip
+    marks = {"passed": "✅", "failed": "❌"}
+    others = [f"- {marks.get(result, '⚪')} {_text(words)}" for result, words in alert.others]
+    yield _Block("other demands on production", (), (*others, *([f"- {_text(alert.sent)}"] if alert.sent else [])))
 
 
 def _comparisons(story: Story) -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 import genaiops.reports._format as formats
 from genaiops.plain_text import plain, plural
-from genaiops.reports._advice import advise, headline
+from genaiops.reports._advice import advise, headline, tone
+from genaiops.reports._alert import alert_view, margin_words
 from genaiops.reports._diff import word_diff
 from genaiops.reports._packing import Packed, dataset_anchor, pack_rows, telling
 from genaiops.reports._story import Cell, Row, Story, label
@@ -97,14 +98,18 @@ def write_static_pages(story: Story, folder: Path, *, links: Mapping[str, str]) 
 def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
     shown = telling(story.rows)[:MOST_STATIC_ROWS]
     rows = sum(int((run.get("rows") or {}).get("total") or 0) for run in story.runs)
+    alert, judged = alert_view(story), story.verdict.get("result") in ("passed", "failed")
     kept, calls = (int(story.result.get(key) or 0) for key in ("kept", "model_calls"))
     return {
         "story": story,
         "result": story.result,
         "verdict": story.verdict,
         "headline": headline(story),
+        "tone": tone(story),
         "standing": _standing(story.verdict),
-        "reasons": _reasons(story.verdict),
+        "alert": alert,
+        "judged": judged,
+        "reasons": _reasons(story.verdict) if judged or alert is None else alert.reasons,
         "advice": advise(story),
         "source": SOURCES.get(str(story.result.get("source"))) if kept or calls else None,
         "outcomes": rows,
@@ -232,7 +237,7 @@ def _template() -> Any:
         "told",
     )
     environment.filters.update({name: getattr(formats, name) for name in names})
-    environment.filters.update(certainty_text=certainty_text, plural=plural)
+    environment.filters.update(certainty_text=certainty_text, margin_words=margin_words, plural=plural)
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
     environment.finalize = lambda value: plain(value) if type(value) is str else value

@@ -26,15 +26,13 @@ def read_story(folder: Path) -> Story:
     if not file.is_file():
         raise DataError("There is no experiment here.", file=file, hint="List them with: genaiops runs list")
     result = _json(file)
-    verdict_file = folder / "verdict.json"
-    verdict = _json(verdict_file) if verdict_file.is_file() else result.get("verdict") or {}
     scores = _row_scores(folder / Path(str(result.get("row_scores") or "row_scores.jsonl")).name)
     reader = _Reader(folder, result, scores)
     rows = reader.rows()
     return Story(
         folder,
         result,
-        verdict,
+        _whole(folder / "verdict.json", result.get("verdict")),
         scores,
         rows,
         reader.total,
@@ -42,7 +40,13 @@ def read_story(folder: Path) -> Story:
         reader.node_use,
         reader.columns,
         list(reader.models),
+        _whole(folder / "alert.json", result.get("alert")),
     )
+
+
+def _whole(file: Path, short: Any) -> Mapping[str, Any]:
+    """A verdict with all its checks, else what the experiment itself says of it."""
+    return _json(file) if file.is_file() else short or {}
 
 
 def run_folder(folder: Path, run: Mapping[str, Any]) -> Path | None:

@@ -77,6 +77,7 @@ class Story:
         node_use: (variant, node) -> what it took.
         columns: Run -> names of its inputs and of its outputs, in order of appearance.
         models: Who answered, as the replies say.
+        alert: The content of `alert.json`, else the short alert of the experiment; empty when nothing is watched.
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class Story:
     node_use: Mapping[tuple[str, str], NodeUse]
     columns: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     models: Sequence[str] = ()
+    alert: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

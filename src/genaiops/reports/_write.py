@@ -75,8 +75,9 @@ def _write_markdown(story: Story, folder: Path) -> list[Path]:
 
 
 def _form(story: Story) -> dict[str, Any]:
-    """The experiment's record with the whole verdict: one file for other programs."""
-    return {**story.result, "verdict": dict(story.verdict)}
+    """The experiment's record with the whole verdict and the whole alert: one file for other programs."""
+    alert = {"alert": dict(story.alert)} if story.alert else {}
+    return {**story.result, "verdict": dict(story.verdict), **alert}
 
 
 def _write(file: Path, text: str) -> Path:
