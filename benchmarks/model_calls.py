@@ -66,7 +66,7 @@ def body(number: int) -> dict[str, Any]:
 
 
 async def ours(url: str, case: Case) -> dict[str, float]:
-    """Our gateway; the SDK's import is not part of it."""
+    """Our gateway; the transport's import is not part of it."""
     connection = OpenAIConnection(_KEY, base_url=f"{url}/v1")
     async with Models() as models:
         await models.call(connection, body(-1), api="chat")

@@ -10,7 +10,6 @@ from genaiops.connections._models import Models, ModelStats
 from genaiops.connections._placeholders import fill_placeholders, variable_prefix
 from genaiops.connections._redaction import Redactor, install_log_redaction, is_secret_variable, redact
 from genaiops.connections._resolve import MissingValue
-from genaiops.connections._sdk import load_sdk
 from genaiops.connections._simulated import simulated_body
 from genaiops.connections._spelling import CONNECTION_TYPES, connection_class, is_connection_type
 from genaiops.connections._store import ConnectionStore, connection_from_dict, missing_values_error
@@ -27,6 +26,7 @@ from genaiops.connections._types import (
     SimulatedConnection,
     WeaviateConnection,
 )
+from genaiops.connections._wire import load_transport
 
 __all__ = [
     "CONNECTION_TYPES",
@@ -66,7 +66,7 @@ __all__ = [
     "install_log_redaction",
     "is_connection_type",
     "is_secret_variable",
-    "load_sdk",
+    "load_transport",
     "missing_values_error",
     "model_endpoint",
     "model_identity",

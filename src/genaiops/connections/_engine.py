@@ -26,9 +26,8 @@ from genaiops.connections._lane import Lane
 from genaiops.connections._pace import Change, Pace, Ticket
 from genaiops.connections._redaction import Redactor
 from genaiops.connections._retry import Tries, WireError
-from genaiops.connections._sdk import load_sdk
 from genaiops.connections._types import SimulatedConnection
-from genaiops.connections._wire import OpenAIWire, WireReply
+from genaiops.connections._wire import OpenAIWire, WireReply, load_transport
 from genaiops.errors import GenaiopsError
 
 _CHUNK_BOUND_S = 120.0
@@ -213,8 +212,8 @@ class Engine:
         if asked.source == "simulated":
             return self._simulated
         if self._live is None:
-            # Half a second of work, once: other rows go on meanwhile, and no call's time includes it.
-            await asyncio.to_thread(load_sdk)
+            # A fifth of a second of work, once: other rows go on meanwhile, and no call's time includes it.
+            await asyncio.to_thread(load_transport)
             self._live = self._live or OpenAIWire()
         return self._live
 

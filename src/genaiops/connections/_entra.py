@@ -37,7 +37,7 @@ def get_entra_token(scope: str = ENTRA_SCOPE) -> str:
 
 
 def entra_token_provider(scope: str = ENTRA_SCOPE) -> Callable[[], Any]:
-    """What the OpenAI SDK asks for a token before each call; in a thread, because a fresh token is a network call."""
+    """Asked for a token before each call; in a thread, because a fresh token is a network call."""
     credential = _credential()
 
     async def provide() -> str:

@@ -18,7 +18,7 @@ class ModelCallError(RowError):
     """A model call that failed for good.
 
     Args:
-        message: What the server or the SDK said, without secrets.
+        message: What the server or the transport said, without secrets.
         status: The HTTP status, when there was an answer.
         retries: How often it was tried again before.
         permanent: Every other row would fail the same way, so the run may stop.

@@ -23,7 +23,7 @@ class WireError(Exception):
 
     Args:
         trouble: What kind of failure it was.
-        message: What the server or the SDK said.
+        message: What the server or the transport said.
         name: The class that the OpenAI SDK gives it: `RateLimitError`, `APITimeoutError`, ….
     """
 

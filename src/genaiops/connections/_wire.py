@@ -1,33 +1,37 @@
-"""The OpenAI SDK as the wire: bytes out, bytes in, its own retries off, its pydantic models never built.
+"""The protocol of OpenAI and Azure OpenAI over aiohttp: bytes out, bytes in, nothing tried twice.
 
-The SDK prepares the first request of each kind (address, headers, credential); the next ones of that kind go out on
-its HTTP client with the same address and headers. CPU a call on loopback, one quiet core: `chat.completions.create`
-3.4 ms on httpx2 and 1.9 ms on aiohttp, the SDK's low-level `post` with the raw response 0.9 ms, its HTTP client alone
-0.4 ms. Streams, calls with headers of their own and sign-in by token take the SDK's `post` every time.
+The OpenAI SDK would add nothing that this room does not do itself (retries, deadlines, limits), and takes for it half
+a second at the start of every process and three times the processor time of a call. Flows may use it as they like.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
-from genaiops import __version__
 from genaiops.connections._base import Connection
-from genaiops.connections._calls import PATHS, model_endpoint
+from genaiops.connections._dialect import Route, key_of, proxy_for, route_to
 from genaiops.connections._entra import entra_token_provider
+from genaiops.connections._events import EventData
 from genaiops.connections._retry import WireError, status_error
-from genaiops.connections._sdk import load_sdk
-from genaiops.connections._types import AUTH_ENTRA, AzureOpenAIConnection
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    import aiohttp
 
 _CONNECT_S = 20.0
-_CONNECTIONS = 2000
 _KEEPALIVE_S = 60.0
+_OK = 200
+# After the last event nothing is worth waiting for, but a connection that was read to its end is used again.
+_LAST_BYTES_S = 1.0
+_DONE = "[DONE]"
+_MOVED, _REDIRECTS = (307, 308), range(300, 400)
+_THEIR_TROUBLE = frozenset({"server_error", "overloaded_error", "rate_limit_error", "timeout_error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,25 @@ class WireReply:
     headers: Mapping[str, str]
 
 
+def load_transport() -> None:
+    """Import what the first call would otherwise wait for."""
+    import_module("aiohttp")
+
+
 class OpenAIWire:
-    """Clients of the OpenAI SDK, one per endpoint and credential, on one pool of connections of one event loop."""
+    """One pool of connections of one event loop, for all endpoints and credentials."""
 
     def __init__(self) -> None:
-        self._openai = openai = load_sdk()
-        httpx = _httpx_of(openai)
-        self._response_class = httpx.Response
-        self._transport_errors = (httpx.TransportError, httpx.StreamError)
-        self._prepared: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-        self._http = _http_client(openai)
-        self._clients: dict[tuple[Any, ...], Any] = {}
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+            # Deadlines of tries are the caller's: a slow model is not a broken one.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._routes: dict[tuple[Any, ...], Route] = {}
+        self._token: Callable[[], Any] | None = None
 
     async def send(
         self, connection: Connection, api: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
@@ -58,40 +70,15 @@ class OpenAIWire:
         Raises:
             WireError: It failed.
         """
-        response = await self._post(connection, api, body, headers)
+        async with self._answer(connection, api, body, headers) as response:
+            content = await response.read()
         try:
-            reply = json.loads(response.content)
+            reply = json.loads(content)
         except ValueError as error:
-            raise WireError("body", f"The reply is not JSON: {error}", name="APIResponseValidationError") from error
+            raise _no_reply(f"The reply is not JSON: {error}") from error
         if not isinstance(reply, dict):
-            raise WireError("body", "The reply is not a JSON object.", name="APIResponseValidationError")
+            raise _no_reply("The reply is not a JSON object.")
         return WireReply(reply, response.headers)
-
-    async def _post(
-        self, connection: Connection, api: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
-    ) -> Any:
-        client = self._client(connection)
-        kind = (id(client), api, body.get("model"))
-        prepared = None if headers else self._prepared.get(kind)
-        if prepared is not None:
-            url, same_headers = prepared
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-            try:
-                response = await self._http.post(url, content=content, headers=same_headers, follow_redirects=False)
-            except self._transport_errors as error:
-                raise _connection_error(error, str(error)) from error
-            if response.status_code == _OK:
-                return response
-            if not response.is_redirect:
-                raise _refusal(response)
-        options = {"headers": dict(headers)} if headers else {}
-        try:
-            response = await client.post(PATHS[api], body=dict(body), cast_to=self._response_class, options=options)
-        except self._openai.OpenAIError as error:
-            raise self._wire_error(error) from error
-        if not headers and not response.history and connection.get("auth_mode") != AUTH_ENTRA:
-            self._prepared[kind] = (response.request.url, _without_length(response.request.headers))
-        return response
 
     async def stream(
         self, connection: Connection, api: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
@@ -101,75 +88,90 @@ class OpenAIWire:
         Raises:
             WireError: It failed, before the first chunk or later.
         """
-        client = self._client(connection)
-        options = {"headers": dict(headers)} if headers else {}
-        try:
-            chunks = await client.post(
-                PATHS[api],
-                body=dict(body),
-                cast_to=object,
-                options=options,
-                stream=True,
-                stream_cls=self._openai.AsyncStream[object],
-            )
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:
-                await chunks.close()
-        except self._openai.OpenAIError as error:
-            raise self._wire_error(error) from error
-        except ValueError as error:
-            raise WireError("body", f"The stream is not JSON: {error}", name="APIResponseValidationError") from error
-        except self._transport_errors as error:
-            raise WireError("connection", f"The stream broke off: {error}", name="APIConnectionError") from error
+        headers = {"Accept": "text/event-stream", **(headers or {})}
+        events = EventData()
+        async with self._answer(connection, api, {**body, "stream": True}, headers) as response:
+            async for piece in response.content.iter_any():
+                for data in events.feed(piece):
+                    if data == _DONE:
+                        await _read_to_the_end(response)
+                        return
+                    yield _chunk(data)
 
     async def aclose(self) -> None:
         """Close the pool."""
-        self._clients.clear()
-        self._prepared.clear()
-        await self._http.aclose()
+        self._routes.clear()
+        await self._session.close()
 
-    def _client(self, connection: Connection) -> Any:
-        key = (type(connection), model_endpoint(connection), *map(str, connection.values()))
-        client = self._clients.get(key)
-        if client is None:
-            client = self._clients[key] = self._make_client(connection)
-        return client
+    @asynccontextmanager
+    async def _answer(
+        self, connection: Connection, api: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is a success; its body is read inside."""
+        import aiohttp
 
-    def _make_client(self, connection: Connection) -> Any:
-        endpoint = model_endpoint(connection)
-        common: dict[str, Any] = {
-            "max_retries": 0,
-            "http_client": self._http,
-            "timeout": self._http.timeout,
-            "default_headers": {"User-Agent": f"genaiops/{__version__}"},
-        }
-        uses_entra = connection.get("auth_mode") == AUTH_ENTRA
-        credential: Any = entra_token_provider() if uses_entra else str(connection.get("api_key") or "none")
-        # Newer Azure endpoints speak the plain protocol under /openai/v1.
-        if isinstance(connection, AzureOpenAIConnection) and not endpoint.endswith("/v1"):
-            by = {"azure_ad_token_provider": credential} if uses_entra else {"api_key": credential}
-            client_class = _without_platform_headers(self._openai.AsyncAzureOpenAI)
-            client = client_class(azure_endpoint=endpoint, api_version=str(connection.api_version), **by, **common)
-        else:
-            client = _without_platform_headers(self._openai.AsyncOpenAI)(
-                base_url=endpoint, api_key=credential, **common
-            )
-        # The SDK would take these from the environment of the process.
-        client.organization = connection.get("organization")
-        client.project = None
-        return client
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        key = (*key_of(connection), api, body.get("model"))
+        route = self._routes.get(key) or route_to(connection, api, str(body.get("model") or ""))
+        try:
+            response = await self._post(route, content, headers)
+            if response.status in _MOVED and (moved := _within_host(route, response.headers.get("Location", ""))):
+                response.close()
+                route = moved
+                response = await self._post(route, content, headers)
+            self._routes[key] = route
+            async with response:
+                if response.status != _OK:
+                    raise _refusal(response, await response.read())
+                yield response
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
+            said = f"{route.url!r} is not an address that can be asked: expected http:// or https:// and a host."
+            raise WireError("permanent", said, name="APIConnectionError") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _connection_error(error) from error
 
-    def _wire_error(self, error: Exception) -> WireError:
-        if isinstance(error, self._openai.APIStatusError):
-            return _refusal(error.response)
-        if isinstance(error, self._openai.APIConnectionError):
-            return _connection_error(error, str(error))
-        return WireError("permanent", str(error), name=type(error).__name__)
+    async def _post(self, route: Route, content: bytes, headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
+        sent = route.headers
+        if route.signs_in or headers:
+            sent = {**sent, **(await self._signed_in() if route.signs_in else {}), **(headers or {})}
+        return await self._session.post(route.url, data=content, headers=sent, proxy=route.proxy, allow_redirects=False)
+
+    async def _signed_in(self) -> dict[str, str]:
+        if self._token is None:
+            self._token = entra_token_provider()
+        return {"Authorization": f"Bearer {await self._token()}"}
 
 
-_OK = 200
+def _within_host(route: Route, location: str) -> Route | None:
+    """The route to where a redirect points; None when the key and the text would go to somebody else."""
+    new = urljoin(route.url, location)
+    before, after = urlsplit(route.url), urlsplit(new)
+    is_same_host = after.hostname == before.hostname and after.scheme in (before.scheme, "https")
+    return replace(route, url=new, proxy=proxy_for(new)) if location and is_same_host else None
+
+
+async def _read_to_the_end(response: aiohttp.ClientResponse) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_BYTES_S):
+            await response.content.read()
+
+
+def _chunk(data: str) -> dict[str, Any]:
+    try:
+        chunk = json.loads(data)
+    except ValueError as error:
+        raise _no_reply(f"The stream is not JSON: {error}") from error
+    if not isinstance(chunk, dict):
+        raise _no_reply("A chunk of the stream is not a JSON object.")
+    trouble = chunk.get("error")
+    if trouble:
+        # The status was sent before the server knew; only its text can say whether another try may help.
+        said = trouble.get("message") if isinstance(trouble, dict) else trouble
+        is_theirs = isinstance(trouble, dict) and trouble.get("type") in _THEIR_TROUBLE
+        raise WireError("server" if is_theirs else "permanent", str(said), name="APIError", body=chunk)
+    return chunk
+
+
 _STATUS_NAMES = {
     400: "BadRequestError",
     401: "AuthenticationError",
@@ -181,77 +183,31 @@ _STATUS_NAMES = {
 }
 
 
-def _refusal(response: Any) -> WireError:
-    """An answer that is no success, named as the SDK names it."""
-    status = int(response.status_code)
+def _refusal(response: aiohttp.ClientResponse, content: bytes) -> WireError:
+    """An answer that is no success, named as the OpenAI SDK names it."""
+    status = response.status
     try:
-        body = json.loads(response.content)
-    except (ValueError, RuntimeError):
+        body = json.loads(content)
+    except ValueError:
         body = None
-    said = body if body is not None else response.text[:500]
+    said = body if body is not None else content[:500].decode("utf-8", "replace")
+    if status in _REDIRECTS:
+        said = f"the address redirects to {response.headers.get('Location')!r}; set that in the connection"
     name = _STATUS_NAMES.get(status) or ("InternalServerError" if status >= 500 else "APIStatusError")
     return status_error(status, f"Error code: {status} - {said}", name=name, headers=response.headers, body=body)
 
 
-def _connection_error(error: Exception, said: str) -> WireError:
+def _no_reply(said: str) -> WireError:
+    return WireError("body", said, name="APIResponseValidationError")
+
+
+def _connection_error(error: Exception) -> WireError:
     """No answer: what the transport says about why."""
-    causes = [error, *_causes(error)]
-    last = f"({type(causes[-1]).__name__}: {causes[-1]})"
-    names = {type(cause).__name__ for cause in causes}
-    if names & {"ConnectError", "ClientConnectorError", "ClientConnectorDNSError"}:
-        # The SDK and the transport would call this a timeout.
+    import aiohttp
+
+    last = f"({type(error).__name__}: {error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
         return WireError("unreachable", f"The address cannot be reached {last}.", name="APIConnectionError")
-    why = f"{said or 'Connection error.'} {last}"
-    # The transport calls a connection that the server dropped a timeout too; aiohttp knows better.
-    dropped = names & {"ServerDisconnectedError", "ClientOSError", "ReadError", "RemoteProtocolError"}
-    if any("Timeout" in name for name in names) and not dropped:
-        return WireError("timeout", why, name="APITimeoutError")
-    return WireError("connection", why, name="APIConnectionError")
-
-
-def _without_length(headers: Any) -> Any:
-    kept = headers.copy()
-    for name in ("content-length", "idempotency-key", "x-stainless-retry-count"):
-        if name in kept:
-            del kept[name]
-    return kept
-
-
-def _http_client(openai: ModuleType) -> Any:
-    httpx = _httpx_of(openai)
-    options = {
-        "limits": httpx.Limits(
-            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
-        ),
-        # Deadlines of tries are ours: a slow model is not a broken one.
-        "timeout": httpx.Timeout(None, connect=_CONNECT_S),
-    }
-    try:
-        return openai.DefaultAioHttpClient(**options)
-    except RuntimeError:  # aiohttp is not installed: the same protocol at twice the CPU
-        return openai.DefaultAsyncHttpxClient(**options)
-
-
-def _httpx_of(openai: ModuleType) -> Any:
-    """The HTTP library that this SDK stands on: `httpx`, or `httpx2` from 3.0 on. Both may be installed."""
-    roots = [base.__module__.partition(".")[0] for base in openai.DefaultAsyncHttpxClient.__mro__]
-    return import_module(next(root for root in roots if root.startswith("httpx")))
-
-
-def _without_platform_headers(client_class: Any) -> Any:
-    """The same client without headers about this machine: nothing but the request leaves it."""
-
-    class Client(client_class):  # type: ignore[misc]
-        def platform_headers(self) -> dict[str, str]:
-            return {}
-
-    return Client
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    cause = error.__cause__
-    while cause is not None and len(found) < 5:
-        found.append(cause)
-        cause = cause.__cause__
-    return found
+    if isinstance(error, TimeoutError):
+        return WireError("timeout", f"Request timed out. {last}", name="APITimeoutError")
+    return WireError("connection", f"Connection error. {last}", name="APIConnectionError")

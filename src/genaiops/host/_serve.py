@@ -94,7 +94,7 @@ def _run(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], st
 
 
 async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> None:
-    from genaiops.connections import load_sdk
+    from genaiops.connections import load_transport
     from genaiops.flows import open_plan
     from genaiops.serving import Board, ServeOptions, Service, serve
 
@@ -125,8 +125,8 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
     def say_ready() -> None:
         pipe.write({"type": "ready", "pid": os.getpid()})
         if may_call_models(flow):
-            # Half a second of importing that the first model call would wait for otherwise; readiness does not.
-            threading.Thread(target=load_sdk, daemon=True).start()
+            # A fifth of a second of importing that the first model call would wait for otherwise; readiness does not.
+            threading.Thread(target=load_transport, daemon=True).start()
 
     await serve(service, sock, on_ready=say_ready, on_stop=lambda: _end_within(options.grace_s))
     if exporter is not None and (trouble := exporter.close(_LAST_SPANS_S)):
