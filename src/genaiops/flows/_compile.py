@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from genaiops.flows._model import Condition, Flow, Node
-from genaiops.flows._recorded import ImageWriter, recorded
+from genaiops.flows._recorded import PLAIN_TYPES, ImageWriter, recorded
 from genaiops.flows._references import Reference, Step, read_property
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class CompiledNode:
     model: ModelRunner | None = None
     keep_key: KeepKey | None = None
 
-    def arguments(self, row: GraphRow, write_image: ImageWriter | None) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The arguments for one row, and the same as they are recorded.
+    def arguments(self, row: GraphRow) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments for one row, and the same as they are recorded; nothing where the row is not.
 
         Raises:
             RowError: A reference leads nowhere.
@@ -94,7 +94,8 @@ class CompiledNode:
         for name, source, constant, constant_shown, key, steps, omit, reference in self.bindings:
             if source == "constant":
                 values[name] = constant
-                shown[name] = constant_shown
+                if row.is_recorded:
+                    shown[name] = constant_shown
                 continue
             if source == "input":
                 value = row.flow_input(key)
@@ -107,7 +108,8 @@ class CompiledNode:
                 if steps:
                     value = read_property(value, steps, reference)  # type: ignore[arg-type] # set for nodes
             values[name] = value
-            shown[name] = recorded(value, write_image)
+            if row.is_recorded:
+                shown[name] = value if type(value) in PLAIN_TYPES else recorded(value, row.write_image)
         return values, shown
 
 
@@ -131,6 +133,8 @@ class CompiledGraph:
                 followers[before].append(node.index)
         self.followers = tuple(tuple(sorted(items)) for items in followers)
         self.roots = tuple(node for node in nodes if not node.waits_for)
+        # Without conditions no node is ever bypassed, and nobody need ask.
+        self.has_conditions = any(node.activate is not None or node.skip is not None for node in nodes)
         self.is_sync = all(node.mode != "async" for node in nodes)
         self.is_inline = all(node.mode == "inline" for node in nodes)
 

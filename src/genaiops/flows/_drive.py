@@ -21,6 +21,10 @@ def drive_in_thread(row: GraphRow, ready: list[CompiledNode], threads: WorkerThr
     Nodes that could run at the same time are offered to other threads; what nobody has begun when this thread is free
     again, it runs itself. So a chain never leaves the thread, and no thread waits for one that cannot start.
     """
+    while len(ready) == 1 and row.error is None and not row.is_abandoned:
+        ready = row.finish(run_node(ready[0], row))
+    if not ready:
+        return
     beside = _Beside(row, threads)
     while (ready or beside.is_open) and row.error is None and not row.is_abandoned:
         if ready:

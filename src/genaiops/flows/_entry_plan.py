@@ -92,17 +92,17 @@ class EntryPlan(Plan):
         return outcome
 
     def run_now(
-        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, streaming: bool = False
+        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, is_recorded: bool = True
     ) -> Outcome:
         """Run a row on this thread; only when `is_sync`."""
-        call = self._call(inputs, row, repeat, streaming)
+        call = self._call(inputs, row, repeat, streaming=False)
         recorder = SpanRecorder({"flow": self.flow.name, "row": row})
         with recorder.span(self.flow.name, "flow") as root:
             arguments = self._arguments(call)
             if arguments is not None:
                 try:
                     with self._models_of(call):
-                        value = self._function_and_join(arguments, streaming)
+                        value = self._function_and_join(arguments, streaming=False)
                         if inspect.isawaitable(value):
                             value = asyncio.run(_awaited(value))
                         call.value = value

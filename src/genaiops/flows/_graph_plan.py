@@ -23,7 +23,14 @@ from genaiops.flows._generators import (
 from genaiops.flows._images import image_reader, image_writer, own_image_reader
 from genaiops.flows._model import Flow, InputDef, OutputDef
 from genaiops.flows._node_loading import NodeLoader
-from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeOutcome, Outcome, Services
+from genaiops.flows._outcome import (
+    AggregationInputs,
+    AggregationOutcome,
+    NodeOutcome,
+    Outcome,
+    RowStatus,
+    Services,
+)
 from genaiops.flows._plan import Plan
 from genaiops.flows._recorded import PLAIN_TYPES, NotJsonError, recorded, to_json_value
 from genaiops.flows._references import Reference
@@ -96,11 +103,11 @@ class GraphPlan(Plan):
         return outcome
 
     def run_now(
-        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, streaming: bool = False
+        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, is_recorded: bool = True
     ) -> Outcome:
         """Run a row on this thread; only when `is_sync`."""
         recorder = SpanRecorder({"flow": self.flow.name, "row": row})
-        outcome = self._run_sync(recorder, _Call(inputs, row, repeat, streaming))
+        outcome = self._run_sync(recorder, _Call(inputs, row, repeat, streaming=False, is_recorded=is_recorded))
         outcome.spans = recorder.spans
         outcome.trace_id = recorder.trace_id
         return outcome
@@ -123,6 +130,7 @@ class GraphPlan(Plan):
             streaming=call.streaming,
             write_image=self._write_image,
             models=self.user_models,
+            is_recorded=call.is_recorded,
         )
         return call.graph_row
 
@@ -159,10 +167,14 @@ class GraphPlan(Plan):
             error = RowError("No node could run.", kind="NoNodeExecutedError").to_json()
         if error is None:
             try:
-                aggregation = {key: row.read(binding) for key, binding in self._needed.items()}
+                if row.is_recorded:
+                    aggregation = {key: row.read(binding) for key, binding in self._needed.items()}
                 outputs = self._read_outputs(row, call.joined)
             except (GenaiopsError, TypeError) as problem:
                 error = failure(problem, name=self.flow.name, folder=self.flow.folder)
+        if not row.is_recorded:
+            status: RowStatus = "completed" if error is None else "failed"
+            return Outcome(call.row, status, dict(row.inputs), outputs, error=error)
         nodes = row.outcomes()
         for node in nodes.values():
             if type(node.output) in PROXIES and not row.streaming:
@@ -278,13 +290,16 @@ class GraphPlan(Plan):
 class _Call:
     """One call of `run`: what was given, and how far it came."""
 
-    __slots__ = ("error", "graph_row", "inputs", "joined", "repeat", "row", "streaming")
+    __slots__ = ("error", "graph_row", "inputs", "is_recorded", "joined", "repeat", "row", "streaming")
 
-    def __init__(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> None:
+    def __init__(
+        self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool, *, is_recorded: bool = True
+    ) -> None:
         self.inputs = inputs
         self.row = row
         self.repeat = repeat
         self.streaming = streaming
+        self.is_recorded = is_recorded
         self.graph_row: GraphRow | None = None
         self.joined: dict[str, str] = {}
         self.error: dict[str, Any] | None = None

@@ -106,9 +106,13 @@ class Plan(ABC):
         return outcome
 
     def run_now(
-        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, streaming: bool = False
+        self, inputs: Mapping[str, Any], *, row: int | None = None, repeat: int = 0, is_recorded: bool = True
     ) -> Outcome:
         """Run one row on this thread, without an event loop; only when `is_sync`.
+
+        Args:
+            inputs: As `run` takes them, and `row` and `repeat` too.
+            is_recorded: The outcome says what each node did; else only what the row gave, which is quicker.
 
         Raises:
             RuntimeError: The flow has async or model nodes.

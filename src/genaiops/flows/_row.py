@@ -29,6 +29,7 @@ class GraphRow:
         streaming: The caller takes generators.
         write_image: How images are recorded.
         models: The models that user code may reach; None when nothing calls one.
+        is_recorded: Somebody reads what the nodes did; else only the result of the row counts.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class GraphRow:
         "graph",
         "inputs",
         "is_abandoned",
+        "is_recorded",
         "models",
         "nodes",
         "repeat",
@@ -58,6 +60,7 @@ class GraphRow:
         streaming: bool = False,
         write_image: ImageWriter | None = None,
         models: UserModels | None = None,
+        is_recorded: bool = True,
     ) -> None:
         self.graph = graph
         self.inputs = inputs
@@ -66,6 +69,7 @@ class GraphRow:
         self.streaming = streaming
         self.write_image = write_image
         self.models = models
+        self.is_recorded = is_recorded
         self.states = [State.WAITING] * len(graph.nodes)
         self.values: list[Any] = [None] * len(graph.nodes)
         self.waiting = graph.waiting.copy()
@@ -125,6 +129,8 @@ class GraphRow:
 
     def _release(self, candidates: Any) -> list[CompiledNode]:
         """Of nodes that wait for nothing more, those that run; the others are bypassed, and so on behind them."""
+        if not self.graph.has_conditions:
+            return self._start(list(candidates))
         ready: list[CompiledNode] = []
         queue = list(candidates)
         for node in queue:  # grows while it is walked
@@ -137,6 +143,9 @@ class GraphRow:
                 ready.append(node)
                 continue
             queue.extend(self._freed(self.graph.followers[node.index]))
+        return self._start(ready)
+
+    def _start(self, ready: list[CompiledNode]) -> list[CompiledNode]:
         if len(ready) > 1:
             ready.sort(key=_index)
         for node in ready:
@@ -178,11 +187,14 @@ class GraphRow:
 
     def is_done(self) -> bool:
         """Every node has run or was bypassed."""
-        return all(state in (State.COMPLETED, State.BYPASSED) for state in self.states)
+        states = self.states
+        return states.count(State.COMPLETED) + states.count(State.BYPASSED) == len(states)
 
     def outcomes(self) -> dict[str, NodeOutcome]:
         """What each node did, in the order of the flow; nodes that nobody waited for count as canceled."""
         nodes = dict(self.nodes)
+        if len(nodes) == len(self.graph.nodes):
+            return {node.name: nodes[node.name] for node in self.graph.nodes}
         result = {}
         for node in self.graph.nodes:
             if node.name in nodes:

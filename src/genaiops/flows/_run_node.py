@@ -16,6 +16,8 @@ from genaiops.tracing import start_span
 
 def run_node(node: CompiledNode, row: GraphRow) -> Finished:
     """Run a plain function and wait for it; what it raises becomes part of the outcome."""
+    if not row.is_recorded:
+        return _run_unrecorded(node, row)
     started = perf_counter()
     outcome = NodeOutcome("completed", started_s=started - row.started)
     value = None
@@ -23,7 +25,7 @@ def run_node(node: CompiledNode, row: GraphRow) -> Finished:
     outcome.tokens = span.usage
     try:
         with span:
-            arguments, outcome.inputs = node.arguments(row, row.write_image)
+            arguments, outcome.inputs = node.arguments(row)
             if row.models is None:
                 value = node.function(**arguments)
             else:
@@ -40,6 +42,24 @@ def run_node(node: CompiledNode, row: GraphRow) -> Finished:
     return node, outcome, value
 
 
+def _run_unrecorded(node: CompiledNode, row: GraphRow) -> Finished:
+    """As `run_node`, where nobody reads what a node did: no span, no copies of what went in and came out."""
+    outcome = NodeOutcome("completed")
+    value = None
+    try:
+        arguments, _ = node.arguments(row)
+        if row.models is None:
+            value = node.function(**arguments)
+        else:
+            with row.models.scope(outcome, row.repeat):
+                value = node.function(**arguments)
+        if type(value) not in PLAIN_TYPES:
+            value = watched(value)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
+        _fail(outcome, error, node, row)
+    return node, outcome, value
+
+
 async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
     """Run an async function or a model node."""
     started = perf_counter()
@@ -49,7 +69,7 @@ async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
     outcome.tokens = span.usage
     try:
         with span:
-            arguments, outcome.inputs = node.arguments(row, row.write_image)
+            arguments, outcome.inputs = node.arguments(row)
             if node.model is not None:
                 value = await node.model.run(arguments, outcome, row)
             elif row.models is None:

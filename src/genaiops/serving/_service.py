@@ -227,13 +227,13 @@ class Service:
         """A row of plain functions that have shown themselves quick, on the loop; None for all others."""
         if not self.quick.trusted or self.export is not None or not self.admission.is_open or self.has_closed():
             return None
-        return self._learnt(measured(partial(self.plan.run_now, inputs)))
+        return self._learnt(measured(self._row_of(inputs)))
 
     async def _run(self, inputs: Mapping[str, Any], scope: Scope, *, request_id: str) -> Outcome:
         if self.plan.is_sync and self.export is None and self.quick.on_trial:
             # In a thread, until the flow has shown itself quick.
-            work = partial(self.plan.run_now, inputs)
-            return self._learnt(await self._run_within_limits(partial(self.plan.threads.run, measured, work)))
+            work = partial(self.plan.threads.run, measured, self._row_of(inputs))
+            return self._learnt(await self._run_within_limits(work))
         recorder = recorder_of(scope, self.flow.name, request_id)
         if self.plan.is_sync:
             # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
@@ -244,6 +244,10 @@ class Service:
         if self.export is not None:
             self.export(outcome.spans)
         return outcome
+
+    def _row_of(self, inputs: Mapping[str, Any]) -> Callable[[], Outcome]:
+        """A row of plain functions; what its nodes did is of interest to the log alone."""
+        return partial(self.plan.run_now, inputs, is_recorded=self.request_log is not None)
 
     def _learnt(self, timed: Timed[Outcome]) -> Outcome:
         self.quick.saw(timed.own_s)
