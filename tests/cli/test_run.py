@@ -19,7 +19,7 @@ import pytest
 
 from genaiops.testing import ModelServer, ModelServerOptions
 from tests.experiments.test_execute import make
-from tests.experiments.usecase import write, write_rows
+from tests.experiments.usecase import make_use_case, write, write_rows
 
 CHAIN = """
 inputs:
@@ -155,6 +155,23 @@ def test_an_unchanged_experiment_calls_no_model_and_an_edit_of_the_last_node_onl
 
     assert (again["model_calls"], again["kept"]) == (0, 12)
     assert (edited["model_calls"], edited["kept"]) == (6, 6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="hosts are forked on Linux only")
+def test_the_hosts_of_an_experiment_are_forked(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    use_case = make_use_case(tmp_path / "web", EXPERIMENT)
+    write(
+        use_case / "flows/main/classify.py",
+        "import os\nfrom pathlib import Path\nfrom promptflow.core import tool\n\n@tool\ndef classify(url: str):\n"
+        "    return Path(f'/proc/{os.getppid()}/cmdline').read_text()\n",
+    )
+
+    result = form(genaiops(tmp_path, "run", "web", "--json", "--no-report"))
+
+    lines = (Path(result["runs"][0]["path"]) / "outcomes.jsonl").read_text().splitlines()
+    parents = {json.loads(line)["outputs"]["category"] for line in lines}
+    assert [parent.split("\0")[1:4] for parent in parents] == [["-m", "genaiops.host", "nursery"]]
 
 
 def test_a_dry_run_shows_the_plan_and_calls_nothing(tmp_path: Path, served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders
 from genaiops.errors import GenaiopsError
+from genaiops.nursery import open_nursery
 from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
@@ -85,8 +87,10 @@ def _run(options: dict[str, Any]) -> int:
         use_case = Path()
     settings = open_settings(folders=_folders(use_case))
     try:
-        prepared, policy, alert = _prepare(use_case, options, settings)
-        return _go(prepared, policy, alert, options, settings)
+        # Before all that this command imports: meanwhile another process imports what its hosts need.
+        with nullcontext() if options["dry_run"] else open_nursery(settings.environ):
+            prepared, policy, alert = _prepare(use_case, options, settings)
+            return _go(prepared, policy, alert, options, settings)
     except GenaiopsError as error:
         if as_json:
             echo_json(_nothing_started(options, error))

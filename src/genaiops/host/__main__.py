@@ -1,4 +1,4 @@
-"""`python -m genaiops.host`: rows in, outcomes out; `python -m genaiops.host serve …`: a worker of the server."""
+"""`python -m genaiops.host`: rows in, outcomes out; `… serve …`: a worker of the server; `… nursery …`: makes hosts."""
 
 import sys
 
@@ -7,6 +7,11 @@ if __name__ == "__main__":
         from genaiops.host._serve import main as serve
 
         sys.exit(serve(sys.argv[2:]))
+    if sys.argv[1:2] == ["nursery"]:
+        from genaiops.host._nursery import serve_nursery
+
+        serve_nursery(int(sys.argv[2]))
+        # From here on this is a host that was forked.
     from genaiops.host._main import main
 
     main()

@@ -21,9 +21,9 @@ from typing import Any
 
 from genaiops import errors
 from genaiops.errors import GenaiopsError, HostError
+from genaiops.runs._process import LINE_LIMIT, HostProcess, NurseryClient, release, start_process
 
 _log = logging.getLogger(__name__)
-_LINE_LIMIT = 1 << 22
 _STOP_S = 2.0
 _KILLED_S = 5.0
 _LOOK_S = 0.05
@@ -147,7 +147,7 @@ class HostClient:
 
     _numbers = count(1)
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: HostProcess) -> None:
         self._process = process
         self._answers: dict[int, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
         self._plans: dict[int, PlanHandle] = {}
@@ -159,29 +159,22 @@ class HostClient:
         self._readers = [asyncio.create_task(self._read()), asyncio.create_task(self._read_prints())]
 
     @classmethod
-    async def start(cls, setup: HostSetup) -> HostClient:
+    async def start(cls, setup: HostSetup, nursery: NurseryClient | None = None) -> HostClient:
         """Start a host; it is usable at once, what is asked of it waits until it is up.
+
+        Args:
+            setup: What it is like.
+            nursery: Makes it, if it can make one like that.
 
         Raises:
             HostError: The interpreter cannot be started.
         """
-        options: dict[str, Any] = {}
-        if sys.platform != "win32":
-            # Ctrl-C in a terminal goes to the whole group; only the parent shall hear it.
-            options["start_new_session"] = True
         try:
-            process = await asyncio.create_subprocess_exec(
-                *setup.python,
-                "-m",
-                "genaiops.host",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=setup.folder,
-                env=dict(setup.environ),
-                limit=_LINE_LIMIT,
-                **options,
-            )
+            process: HostProcess | None = None
+            if nursery is not None:
+                process = await nursery.fork(setup.python, setup.folder, setup.environ)
+            if process is None:
+                process = await start_process([*setup.python, "-m", "genaiops.host"], setup.folder, setup.environ)
         except OSError as error:
             raise HostError(f"The flow host cannot be started: {error}.") from error
         host = cls(process)
@@ -288,8 +281,7 @@ class HostClient:
         for task in (*self._readers, self._exit):
             task.cancel()
         await asyncio.gather(*self._readers, self._exit, return_exceptions=True)
-        # Pipes that somebody else holds open would stay with us too; there is no public way to let go of them.
-        self._process._transport.close()  # type: ignore[attr-defined]
+        release(self._process)
 
     async def _ended(self, timeout_s: float) -> None:
         """Until the process has ended, or the time is over.
@@ -358,7 +350,7 @@ class HostClient:
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 self._take_print(line + b"\n")
-            if len(rest) > _LINE_LIMIT:
+            if len(rest) > LINE_LIMIT:
                 self._take_print(rest + b"\n")
                 rest = b""
         if rest:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from genaiops.nursery import current_nursery
 from genaiops.runs._host_client import HostClient, HostSetup, PlanHandle
+from genaiops.runs._process import NurseryClient
 
 
 class HostPool:
     """Starts hosts when they are needed and ends them all at the end."""
 
     def __init__(self) -> None:
+        self._nursery: NurseryClient | None = None
         self._hosts: dict[tuple[str, str], asyncio.Task[HostClient]] = {}
         self._retired: dict[HostClient, int] = {}
         self._users: dict[HostClient, int] = {}
@@ -24,7 +27,7 @@ class HostPool:
         task = self._hosts.get(key)
         if task is None or (task.done() and not _is_usable(task, self._retired)):
             self.started += 1
-            task = self._hosts[key] = asyncio.create_task(HostClient.start(setup))
+            task = self._hosts[key] = asyncio.create_task(HostClient.start(setup, self._forks()))
         return task
 
     async def open(self, setup: HostSetup, request: dict[str, Any], slot: str = "0") -> PlanHandle:
@@ -72,6 +75,15 @@ class HostPool:
                 hosts.append(task.result())
         hosts += [host for host in self._retired if host not in hosts]
         await asyncio.gather(*(host.kill() if at_once else host.stop() for host in hosts), *self._endings)
+        if self._nursery is not None:
+            self._nursery.close()
+
+    def _forks(self) -> NurseryClient | None:
+        """What makes hosts quickly, when somebody has opened it; reached through the loop that runs now."""
+        nursery = current_nursery()
+        if self._nursery is None and nursery is not None:
+            self._nursery = NurseryClient(nursery)
+        return self._nursery
 
     def _leave(self, host: HostClient) -> None:
         self._users[host] = self._users.get(host, 1) - 1
