@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genaiops.cli._build_spec import BuildWords, build_spec
+from genaiops.cli._ending import ended_in_order
 from genaiops.cli._output import echo_json, note
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
@@ -75,7 +76,8 @@ def build(
         if test:
             proofs.append(prove_image(built, source, spec, settings, model_calls=model_calls, network=network))
 
-    built = build_image(spec, output, on_step=lambda step: note(f"  {step}"), prove=prove)
+    with ended_in_order():
+        built = build_image(spec, output, on_step=lambda step: note(f"  {step}"), prove=prove)
     if as_json:
         echo_json({"schema_version": 1, **built.to_json(), **proofs[0].to_json()})
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genaiops.cli._app import Group
+from genaiops.cli._ending import ended_in_order
 from genaiops.cli._output import echo_json, note
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
@@ -123,7 +124,7 @@ def _test_locally(
 ) -> EndpointReport:
     from genaiops.serving import check_endpoint
 
-    with serve_in_background(source, model_calls, recording) as address:
+    with ended_in_order(), serve_in_background(source, model_calls, recording) as address:
         return check_endpoint(address, expectation)
 
 

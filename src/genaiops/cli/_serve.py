@@ -76,8 +76,9 @@ def serve(
       genaiops serve flows/chat --port 8080
       curl -X POST http://127.0.0.1:8080/score -d '{"question": "What do bees make?"}'
     """
-    from genaiops.serving import ServeOptions, early_workers, open_shared, options_from_environment
+    from genaiops.serving import ServeOptions, early_workers, end_when_told, open_shared, options_from_environment
 
+    end_when_told()
     home = flow_home(source)
     settings = open_settings()
     settings = open_settings(folders=nearby_folders(home, settings.project))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from genaiops.serving._app import create_app
     from genaiops.serving._assertions import ASSERTIONS_FILE, EndpointAssertions, read_assertions
     from genaiops.serving._board import Board
+    from genaiops.serving._ending import end_when_told
     from genaiops.serving._endpoint import (
         EndpointCheck,
         EndpointExpectation,
@@ -48,6 +49,7 @@ __all__ = [
     "create_app",
     "describe",
     "early_workers",
+    "end_when_told",
     "listen",
     "open_shared",
     "options_from_environment",
@@ -77,6 +79,7 @@ _HOMES = {
     "create_app": "_app",
     "describe": "_openapi",
     "early_workers": "_workers",
+    "end_when_told": "_ending",
     "listen": "_listen",
     "open_shared": "_workers",
     "options_from_environment": "_options",

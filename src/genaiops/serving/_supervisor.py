@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import HostError
+from genaiops.serving._ending import end_through_loop, unwinding
 from genaiops.serving._options import ServeOptions
 from genaiops.serving._workers import Shared, Worker
 
@@ -70,7 +70,8 @@ def serve_flow(
     if _workers_wanted(options) < options.workers:
         log.warning("several workers cannot share a socket on Windows; one is started")
     # What may be used in a minute is one number for the whole server.
-    setup = host_setup(request, settings, store, hosts=_workers_wanted(options))
+    with unwinding():  # an installer may have to be ended
+        setup = host_setup(request, settings, store, hosts=_workers_wanted(options))
     opening = open_request(request, settings)
     asyncio.run(Supervisor(opening, options, setup, shared, early=early, on_ready=on_ready, reload=reload).run())
 
@@ -101,40 +102,28 @@ class Supervisor:
         self._quick_deaths = 0
 
     async def run(self) -> None:
-        """Start, watch, end."""
-        self._listen_to_signals()
-        try:
-            await self._start_all()
-            if self._stop.is_set():
-                return
-            host, port = self._shared.sock.getsockname()[:2]
-            self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-            await self._watch()
-        finally:
-            await self._end()
-
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                loop.add_signal_handler(number, self._stop.set)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))
-
-    async def _start_all(self) -> None:
-        """Start the workers; SIGTERM ends the waiting for them."""
-        starting = asyncio.gather(*(self._start(number) for number in range(_workers_wanted(self._options))))
+        """Start and watch workers until this process is told to end; whatever it is busy with, it ends then."""
+        end_through_loop(asyncio.get_running_loop(), self._stop.set)
+        working = asyncio.ensure_future(self._work())
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
-            both: set[asyncio.Future[Any]] = {starting, stopped}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                await starting
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
         finally:
             stopped.cancel()
-            if not starting.done():
-                starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await self._end()
+
+    async def _work(self) -> None:
+        await self._start_all()
+        host, port = self._shared.sock.getsockname()[:2]
+        self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await self._watch()
+
+    async def _start_all(self) -> None:
+        await asyncio.gather(*(self._start(number) for number in range(_workers_wanted(self._options))))
 
     async def _start(self, number: int) -> None:
         """One worker, ready; of those that were started early, if it is as it must be."""
@@ -165,11 +154,8 @@ class Supervisor:
 
     async def _watch(self) -> None:
         files = _snapshot(self._opening["flow"]) if self._reload else None
-        while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _LOOK_AGAIN_S)
-            if self._stop.is_set():
-                return
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
             for number, worker in list(self._workers.items()):
                 if worker.exit_code is not None:
                     await self._replace(number, worker)

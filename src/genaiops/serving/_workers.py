@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import SettingsError
 from genaiops.serving._board import open_board
+from genaiops.serving._ending import begetting
 from genaiops.serving._listen import listen
 
 if TYPE_CHECKING:
@@ -116,6 +118,13 @@ class Worker:
         """Ask it to drain and end."""
         self._process.terminate()
 
+    def kill_from_signal(self) -> None:
+        """End it now, whatever of this process a signal has interrupted: no lock is taken."""
+        if self._process.returncode is None:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+
     def kill(self) -> None:
         """End it now."""
         self._process.kill()
@@ -129,8 +138,15 @@ class Worker:
 @contextlib.contextmanager
 def early_workers(count: int, environ: Mapping[str, str], shared: Shared) -> Iterator[list[Worker]]:
     """Workers that begin to import now; those that nobody has taken out of the list end with the block."""
-    early = [Worker([sys.executable], environ, shared) for _ in range(count)]
+    early: list[Worker] = []
+
+    def told() -> None:
+        for worker in early:
+            worker.kill_from_signal()
+
     try:
+        with begetting(told):
+            early += [Worker([sys.executable], environ, shared) for _ in range(count)]
         yield early
     finally:
         for worker in early:
