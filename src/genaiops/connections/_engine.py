@@ -321,7 +321,7 @@ class Engine:
                 hint=hint,
             )
         never = error.trouble == "unreachable" and not lane.has_answered
-        hint = f"Check the address of connection {name!r}: {model_endpoint(asked.connection)}." if never else None
+        hint = _unreachable_hint(error, name, model_endpoint(asked.connection)) if never else None
         took_s = self._options.clock() - course.asked_s
         return RetriesExhaustedError(
             f"OpenAI API hits {error.name}: {said} Gave up after {retries + 1} tries in {took_s:.0f} s.",
@@ -352,6 +352,12 @@ class Engine:
             kind="LLMError",
             type=kind,
         )
+
+
+def _unreachable_hint(error: WireError, connection: str | None, endpoint: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in error.message:
+        return f"Nobody here trusts the certificate of {endpoint}: name its authority's file in SSL_CERT_FILE."
+    return f"Check the address{f' of connection {connection!r}' if connection else ''}: {endpoint}."
 
 
 def _hint(error: WireError, connection: str | None, deployment: str) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -54,7 +56,7 @@ class OpenAIWire:
         import aiohttp
 
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, ssl=_trust()),
             # Deadlines of tries are the caller's: a slow model is not a broken one.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -140,6 +142,16 @@ class OpenAIWire:
         if self._token is None:
             self._token = entra_token_provider()
         return {"Authorization": f"Bearer {await self._token()}"}
+
+
+def _trust() -> ssl.SSLContext | bool:
+    """Whose certificates are trusted: those that the system trusts, or `SSL_CERT_FILE` names."""
+    if sys.platform == "darwin":
+        # OpenSSL knows nothing of the key chain there.
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True
 
 
 def _within_host(route: Route, location: str) -> Route | None:
