@@ -451,10 +451,52 @@ def test_without_an_engine_the_output_says_that_nothing_was_tried(
 ) -> None:
     assert build(use_case, tmp_path / "image", small_base) == 0
 
-    printed = capfd.readouterr().out
-    assert "tested   not tested: no container engine" in printed
-    assert "variable SEARCH_TOKEN" in printed
-    assert f"skopeo copy oci:{tmp_path / 'image'}:latest docker://REGISTRY/greetings:latest" in printed
+    printed = capfd.readouterr()
+    assert "tested   not tested: no container engine" in printed.out
+    assert "variable SEARCH_TOKEN" in printed.out
+    assert f"skopeo copy oci:{tmp_path / 'image'}:latest docker://REGISTRY/greetings:latest" in printed.out
+    assert "warning: nobody has seen this image answer" in printed.err
+
+
+def test_a_test_that_was_asked_for_and_cannot_be_made_builds_nothing(
+    use_case: Path, small_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(use_case, tmp_path / "image", small_base, "--test") == 2
+
+    assert "no container engine (docker or podman) answers here" in capfd.readouterr().err
+    assert not (tmp_path / "image").exists()
+
+
+@pytest.fixture
+def engine_that_answers(no_engine: None, tmp_path: Path) -> None:
+    """An engine as far as it is asked before a build: `podman info` succeeds."""
+    (tmp_path / "bin/podman").write_text("#!/bin/sh\n[ $1 = info ]\n", encoding="utf-8")
+    (tmp_path / "bin/podman").chmod(0o755)
+
+
+@pytest.mark.usefixtures("engine_that_answers")
+def test_an_image_that_could_not_be_tested_for_lack_of_values_is_not_built_and_all_of_them_are_named(
+    use_case: Path, small_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(use_case, tmp_path / "image", small_base) == 2
+
+    said = capfd.readouterr().err
+    assert "could not be tested; not set are:" in said
+    for name in ("SEARCH_API_KEY", "variable SEARCH_TOKEN"):
+        assert name in said
+    assert "--no-test" in said
+    assert not (tmp_path / "image").exists()
+
+
+@pytest.mark.usefixtures("engine_that_answers")
+def test_an_image_that_nobody_tests_is_built_when_that_is_said(
+    use_case: Path, small_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(use_case, tmp_path / "image", small_base, "--no-test", "--json") == 0
+
+    printed = capfd.readouterr()
+    assert (json.loads(printed.out)["tested"], json.loads(printed.out)["test"]) == (False, "not tested: --no-test")
+    assert "warning: nobody has seen this image answer (not tested: --no-test)" in printed.err
 
 
 def test_what_an_image_leaves_out_is_missed_by_no_server(use_case: Path, small_base: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import click
 
 from genaiops.cli._build_spec import BuildWords, build_spec
 from genaiops.cli._ending import ended_in_order
-from genaiops.cli._output import echo_json, note
+from genaiops.cli._output import echo_json, note, say
 from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 @click.option("--variant", multiple=True, help="NODE.VARIANT that is shipped.  [default: the flow's defaults]")
 @click.option("--init", multiple=True, metavar="K=V|FILE", help="Constructor argument of a class flow.")
 @click.option("--harmless", multiple=True, metavar="FILE", help="A packaged file that only looks as if it held a key.")
-@click.option("--test/--no-test", default=True, help="Start the image and send the sample request, where an engine is.")
+@click.option(
+    "--test/--no-test",
+    default=None,
+    help="Start the image and send the sample request, or do not.  [default: where docker or podman answers]",
+)
 @click.option(
     "--model-calls", type=click.Choice(["live", "replay"]), help="Of the tested image; else as the use case says."
 )
@@ -47,7 +51,7 @@ def build(
     variant: tuple[str, ...],
     init: tuple[str, ...],
     harmless: tuple[str, ...],
-    test: bool,
+    test: bool | None,
     model_calls: str | None,
     network: str | None,
     as_json: bool,
@@ -55,29 +59,31 @@ def build(
     """Package a use case and write its image: an OCI layout, reproducible, with no Docker needed.
 
     Where docker or podman answers, the image is started and must answer the sample request; one that does not is not
-    called built. Beside the layout stand a Dockerfile with its folder, for those who build with an engine, and in the
-    image its manifest, locked requirements and bill of materials. No secret comes along; the names of what must be set
-    do.
+    called built. What it needs for that must be set here, or --no-test says that nobody will have seen it answer.
+    Beside the layout stand a Dockerfile with its folder, for those who build with an engine, and in the image its
+    manifest, locked requirements and bill of materials. No secret comes along; the names of what must be set do.
 
     \b
     Example:
       genaiops build web_classification --output image
       skopeo copy oci:image:latest docker://registry.example/web_classification:1
     """
-    from genaiops.cli._build_proof import Proof, prove_image
+    from genaiops.cli._build_proof import Proof, plan_proof, prove_image
     from genaiops.packaging import build_image
 
     settings = open_settings(folders=[source if source.is_dir() else source.parent])
     words = BuildWords(env_name=env_name, base=base, tag=tag, labels=label, variant=variant, init=init)
     spec = build_spec(source, words, settings, harmless=harmless)
-    proofs = [] if test else [Proof(False, "not tested: --no-test")]
+    proofs: list[Proof] = []
 
     def prove(built: BuiltImage) -> None:
-        if test:
-            proofs.append(prove_image(built, source, spec, settings, model_calls=model_calls, network=network))
+        proofs.append(plan if isinstance(plan, Proof) else prove_image(built, spec, plan))
 
     with ended_in_order():
+        plan = plan_proof(source, spec, settings, wanted=test, model_calls=model_calls, network=network)
         built = build_image(spec, output, on_step=lambda step: note(f"  {step}"), prove=prove)
+    if not proofs[0].passed:
+        say("warning", f"nobody has seen this image answer ({proofs[0].text})", color="yellow")
     if as_json:
         echo_json({"schema_version": 1, **built.to_json(), **proofs[0].to_json()})
     else:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.cli._output import note
-from genaiops.cli._surroundings import UseCaseFacts, open_store, use_case_facts
+from genaiops.cli._surroundings import UseCaseFacts, open_store, require_values, use_case_facts
 
 if TYPE_CHECKING:
-    from genaiops.packaging import BuildSpec, BuiltImage, RunningImage
+    from genaiops.packaging import BuildSpec, BuiltImage, Engine, RunningImage
     from genaiops.settings import Settings
 
 _RECORDING = "/recording.jsonl"
@@ -41,63 +41,146 @@ class Proof:
         return {"tested": self.passed, "test": self.text, "engine": self.engine, "engine_image": self.image}
 
 
-def prove_image(
-    built: BuiltImage,
+@dataclass(frozen=True, kw_only=True)
+class ProofPlan:
+    """How an image will be tested.
+
+    Args:
+        engine: Who starts it, called with all that the container is given.
+        variables: Names of what the container is given.
+        calls: `live` or `replay`.
+        facts: What the use case says.
+        folder: The use case's or the flow's.
+        network: The engine's network.
+    """
+
+    engine: Engine
+    variables: tuple[str, ...]
+    calls: str
+    facts: UseCaseFacts
+    folder: Path
+    network: str | None
+
+
+def plan_proof(
     source: Path,
     spec: BuildSpec,
     settings: Settings,
     *,
+    wanted: bool | None = None,
     model_calls: str | None = None,
     network: str | None = None,
-) -> Proof:
-    """Start the image where a container engine is, and ask it the sample request.
+) -> ProofPlan | Proof:
+    """Whether the image can be tested here, and how; asked before anything is built.
+
+    Args:
+        source: The use case or flow, for its recording and its assertions.
+        spec: What will be built.
+        settings: Where the values of connections and variables come from.
+        wanted: True must, False must not; None tests where there is a container engine.
+        model_calls: `live` or `replay`; by default as the use case says.
+        network: The engine's network.
+
+    Returns:
+        The plan; or a proof that says why nothing is tried.
+
+    Raises:
+        GenaiopsError: It must be tested and cannot be: no engine, or values that are not set here; all are named.
+    """
+    from genaiops.packaging import find_engine
+
+    if wanted is False:
+        return Proof(False, "not tested: --no-test")
+    if find_engine(settings.environ) is None:
+        return _without_engine(must=wanted is True)
+    folder = source if source.is_dir() else source.parent
+    facts = use_case_facts(folder)
+    calls = model_calls or ("replay" if facts.model_calls == "replay" else "live")
+    given = _values_for_container(spec, settings, folder, calls, has_recording=facts.recording is not None)
+    engine = find_engine({**settings.environ, **given})
+    assert engine is not None
+    return ProofPlan(
+        engine=engine, variables=tuple(given), calls=calls, facts=facts, folder=folder, network=network
+    )  # fmt: skip
+
+
+def _without_engine(*, must: bool) -> Proof:
+    from genaiops.errors import SettingsError
+
+    if must:
+        raise SettingsError(
+            "The image cannot be tested: no container engine (docker or podman) answers here.",
+            hint="Start one, or build without --test and test the image where it runs: genaiops endpoint test URL",
+            kind="NoContainerEngine",
+        )
+    return Proof(False, "not tested: no container engine (docker or podman) answers here")
+
+
+def _values_for_container(
+    spec: BuildSpec, settings: Settings, folder: Path, calls: str, *, has_recording: bool
+) -> dict[str, str]:
+    """The variables that the container is given.
+
+    Raises:
+        ConnectionSettingsError: What it needs is not set here.
+    """
+    from genaiops.packaging import describe_build, fill_open_values
+
+    package = describe_build(spec)
+    store = open_store(settings, folder)
+    unset = fill_open_values(package.to_json(), settings.environ)[2]
+    missing = store.missing(package.connections) if calls == "live" else []
+    replay = ", --model-calls replay answers from its recording" if has_recording else ""
+    require_values(
+        "The image is not built, for it could not be tested",
+        missing,
+        unset,
+        hint=f"Set them in the environment or in .env{replay}; --no-test builds an image that nobody has seen answer.",
+    )
+    given = {name: settings.environ[name] for name in package.variables if name in settings.environ}
+    for name in package.connections if calls == "live" else ():
+        given |= store.as_variables(name)
+    return given
+
+
+def prove_image(built: BuiltImage, spec: BuildSpec, plan: ProofPlan) -> Proof:
+    """Start the image, and ask it the sample request.
 
     Args:
         built: The image.
-        source: The use case or flow, for its recording and its assertions.
         spec: What was built.
-        settings: Where the values of connections and variables come from.
-        model_calls: `live` or `replay`; by default as the use case says.
-        network: The engine's network.
+        plan: How it is tested.
 
     Raises:
         GenaiopsError: The image does not start, or does not answer as it should.
     """
-    from genaiops.packaging import fill_open_values, find_engine, image_name
+    from genaiops.packaging import image_name
+    from genaiops.serving import EndpointFailed
 
-    folder = source if source.is_dir() else source.parent
-    if find_engine(settings.environ) is None:
-        return Proof(False, "not tested: no container engine (docker or podman) answers here")
-    facts = use_case_facts(folder)
-    calls = model_calls or ("replay" if facts.model_calls == "replay" else "live")
-    store = open_store(settings, folder)
-    package = built.package
-    missing = [] if calls == "replay" else [str(item) for item in store.missing(package.connections)]
-    missing += fill_open_values(package.to_json(), settings.environ)[2]
-    if missing:
-        return Proof(False, f"not tested: not set here: {', '.join(missing)}")
-    given = {name: settings.environ[name] for name in package.variables if name in settings.environ}
-    for name in package.connections if calls == "live" else ():
-        given |= store.as_variables(name)
-    engine = find_engine({**settings.environ, **given})
-    assert engine is not None
     name = image_name(spec.name, spec.tag)
-    note(f"  test      with {engine.name}{', answers from the recording' if calls == 'replay' else ''}")
-    with _replay_arguments(facts, calls) as (arguments, mounts), engine.loaded(built, name) as draft:
+    engine = plan.engine
+    recorded = plan.calls == "replay"
+    note(f"  test      with {engine.name}{', answers from the recording' if recorded else ''}")
+    with _replay_arguments(plan.facts, plan.calls) as (arguments, mounts), engine.loaded(built, name) as draft:
         started = engine.started(
-            draft, variables=list(given), arguments=arguments, mounts=mounts, network=network
+            draft, variables=plan.variables, arguments=arguments, mounts=mounts, network=plan.network
         )  # fmt: skip
         with started as running:
-            seen = _ask(running, built, folder, spec)
-    return Proof(True, f"{seen}{', from the recording' if calls == 'replay' else ''}", engine.name, name)
+            seen = _ask(running, plan.folder, spec) if spec.sample_request is not None else ""
+            if not running.is_healthy(built.health_check):
+                raise EndpointFailed(f"The image runs, and its HEALTHCHECK says it does not.\n{running.last_words()}")
+    if not seen:
+        text = f"not tested: {engine.name} started it, it is ready and healthy; no sample-request.json says what to ask"
+        return Proof(False, text, engine.name, name)
+    return Proof(True, f"{seen}{', from the recording' if recorded else ''}", engine.name, name)
 
 
-def _ask(running: RunningImage, built: BuiltImage, folder: Path, spec: BuildSpec) -> str:
+def _ask(running: RunningImage, folder: Path, spec: BuildSpec) -> str:
+    """Send the sample request; what was good about the answer."""
     from genaiops.cli._endpoint import expectation_of
     from genaiops.serving import EndpointFailed, check_endpoint
 
-    if spec.sample_request is None:
-        return f"{running.engine.name} started it, and it is ready; no sample-request.json says what to ask it"
+    assert spec.sample_request is not None
     outputs = tuple(name for name, output in spec.flow.outputs.items() if not output.evaluation_only)
     expectation = expectation_of(
         folder, sample=spec.sample_request, outputs=outputs if spec.flow.kind == "graph" else ()
@@ -107,8 +190,6 @@ def _ask(running: RunningImage, built: BuiltImage, folder: Path, spec: BuildSpec
         failed = [f"{check.name}: {check.found}" for check in report.checks if not check.passed]
         reasons = "; ".join(failed) or "its container has ended and something else answered"
         raise EndpointFailed(f"The image does not answer as it should: {reasons}.\n{running.last_words()}")
-    if not running.is_healthy(built.health_check):
-        raise EndpointFailed(f"The image answers, and its HEALTHCHECK says it does not.\n{running.last_words()}")
     good = [*(check.name for check in report.checks), "health check"]
     return f"{running.engine.name} ran it with a read-only root; good: {', '.join(good)}"
 

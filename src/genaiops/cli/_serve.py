@@ -15,7 +15,7 @@ from genaiops import __version__
 from genaiops.cli._flow_options import SpreadCommand, flow_options, host_settings
 from genaiops.cli._output import note
 from genaiops.cli._session import open_settings
-from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, use_case_facts
+from genaiops.cli._surroundings import flow_home, nearby_folders, open_store, require_values, use_case_facts
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
@@ -162,22 +162,14 @@ def _init_from_environment(environ: Mapping[str, str]) -> dict[str, Any] | None:
 
 def _require_everything(request: FlowRequest, unset: tuple[str, ...], store: ConnectionStore) -> None:
     """Name all that is missing, connections and variables, before anything is started."""
-    from genaiops.errors import ConnectionSettingsError
     from genaiops.flows import survey_flow
 
     path = Path(str(request.flow))
-    missing = []
+    missing: list[Any] = []
     if request.model_calls != "replay" and path.exists():
         chosen = request.variant if isinstance(request.variant, Mapping) else None
         missing = store.missing(survey_flow(_flow_file(path), every_variant=False, chosen=chosen).connections())
-    if missing or unset:
-        lines = [str(item) for item in missing] + [f"variable {name}" for name in unset]
-        listed = "".join(f"\n  {line}" for line in lines)
-        raise ConnectionSettingsError(
-            f"The server is not started; not set {'is' if len(lines) == 1 else 'are'}:{listed}",
-            hint="Set them in the environment or in .env.",
-            kind="MissingConnectionValues",
-        )
+    require_values("The server is not started", missing, unset, hint="Set them in the environment or in .env.")
 
 
 def _flow_file(path: Path) -> Path:

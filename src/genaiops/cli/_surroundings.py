@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,30 @@ def open_store(settings: Settings, home: Path | None) -> ConnectionStore:
 
     facts = use_case_facts(home)
     return ConnectionStore.load(settings, declared=list(facts.connections), folders=nearby_folders(home))
+
+
+def require_values(outcome: str, missing: Sequence[Any], variables: Sequence[str], *, hint: str) -> None:
+    """Name all that is missing at once, before anything is started.
+
+    Args:
+        outcome: What does not happen for the lack of them.
+        missing: Values of connections, as `ConnectionStore.missing` tells them.
+        variables: Names of other variables.
+        hint: What to do.
+
+    Raises:
+        ConnectionSettingsError: Something is missing.
+    """
+    from genaiops.errors import ConnectionSettingsError
+
+    lines = [str(item) for item in missing] + [f"variable {name}" for name in variables]
+    if lines:
+        listed = "".join(f"\n  {line}" for line in lines)
+        raise ConnectionSettingsError(
+            f"{outcome}; not set {'is' if len(lines) == 1 else 'are'}:{listed}",
+            hint=hint,
+            kind="MissingConnectionValues",
+        )
 
 
 def use_case_file(folder: Path) -> Path | None:

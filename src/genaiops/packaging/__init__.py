@@ -1,7 +1,7 @@
 """A flow and its surroundings as one checkable artefact, and as a container image that needs no Docker to build."""
 
 from genaiops.packaging._base import THIS_PYTHON, load_base, this_architecture
-from genaiops.packaging._build import BuildSpec, BuiltImage, build_image
+from genaiops.packaging._build import BuildSpec, BuiltImage, build_image, describe_build
 from genaiops.packaging._engine import Engine, RunningImage, find_engine, image_name
 from genaiops.packaging._files import PackagedFile, collect_files, content_digest
 from genaiops.packaging._layout import BaseImage, Layout, read_layout
@@ -29,6 +29,7 @@ __all__ = [
     "build_image",
     "collect_files",
     "content_digest",
+    "describe_build",
     "describe_package",
     "fill_open_values",
     "find_engine",

@@ -136,7 +136,7 @@ def build_image(
         GenaiopsError: Packages cannot be installed.
     """
     find_installer()
-    _refuse_secrets(_own_files(_describe(spec, ())), spec)
+    _refuse_secrets(_own_files(describe_build(spec)), spec)
     layout = Layout(output)
     on_step(f"base      {spec.base}")
     try:
@@ -167,6 +167,15 @@ def build_image(
         layout.publish(descriptor, reference=spec.tag)
         _write_docker_context(output / "docker", package, installed, app, base, config["Labels"])
     return built
+
+
+def describe_build(spec: BuildSpec) -> Package:
+    """What the package will hold and need, before its requirements are locked.
+
+    Raises:
+        InputError: As `describe_package`.
+    """
+    return _describe(spec, ())
 
 
 def _install(spec: BuildSpec, scratch: Path, base: BaseImage) -> Installed:

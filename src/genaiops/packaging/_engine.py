@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -33,7 +34,7 @@ class RunningImage:
     Args:
         address: Where it answers, `http://127.0.0.1:PORT`.
         engine: Who runs it.
-        container: Its id.
+        container: Its name.
     """
 
     address: str
@@ -99,9 +100,11 @@ class Engine:
         words += [word for variable in sorted(variables) for word in ("--env", variable)]
         words += [word for file, place in (mounts or {}).items() for word in ("--volume", f"{file}:{place}:ro")]
         words += ["--network", network] if network else []
-        container, address = self._run(words, image, list(arguments), on_host=network == "host")
-        running = RunningImage(address, self, container)
+        # Named by us: one that was made and could not be started has to be found again.
+        container = f"genaiops-test-{secrets.token_hex(8)}"
         try:
+            address = self._run(container, words, image, list(arguments), on_host=network == "host")
+            running = RunningImage(address, self, container)
             _wait_until_ready(running)
             yield running
         finally:
@@ -154,20 +157,19 @@ class Engine:
         result = subprocess.run(command, capture_output=True, check=False, timeout=_STARTS_S, env=dict(self.environ))
         return result.returncode == 0
 
-    def _run(self, words: list[str], image: str, arguments: list[str], *, on_host: bool) -> tuple[str, str]:
+    def _run(self, container: str, words: list[str], image: str, arguments: list[str], *, on_host: bool) -> str:
         """Start a container, and find out where it answers."""
+        run = ["run", "--detach", "--name", container]
         if not on_host:
-            published = ["--publish", f"127.0.0.1::{PORT}"]
-            container = self.ask("run", "--detach", *published, *words, image, *arguments).strip()
+            self.ask(*run, "--publish", f"127.0.0.1::{PORT}", *words, image, *arguments)
             where = self.ask("port", container, check=False).strip().splitlines()
             if where and " -> " in where[0]:
-                return container, f"http://{where[0].rpartition(' ')[2]}"
+                return f"http://{where[0].rpartition(' ')[2]}"
             # An engine that is set to the host's network publishes nothing: there the port has to be a free one.
             self.ask("rm", "--force", container, check=False)
         port = _free_port()
-        words = [*words, "--env", f"{PORT_VARIABLE}={port}"]
-        container = self.ask("run", "--detach", *words, image, *arguments).strip()
-        return container, f"http://127.0.0.1:{port}"
+        self.ask(*run, *words, "--env", f"{PORT_VARIABLE}={port}", image, *arguments)
+        return f"http://127.0.0.1:{port}"
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine | None:
