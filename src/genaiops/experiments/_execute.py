@@ -287,8 +287,11 @@ class _Experiment:
             flow = evaluations.flow_of(evaluation)
             if flow is not None:
                 flows[flow] = evaluation_spec(self._spec, evaluation, self._request, flow=flow, run=self._folder)
-        for spec in flows.values():
-            await together.warm(spec)
+        await asyncio.gather(*(together.warm(spec) for spec in flows.values()), return_exceptions=True)
+        # New answers of the application are new questions to its judges.
+        await self._progress.called.wait()
+        warming = (together.warm(spec, will_call=True) for spec in flows.values())
+        await asyncio.gather(*warming, return_exceptions=True)
 
     async def _one(
         self, task: RunTask, together: RunTogether, evaluations: Evaluations, gate: asyncio.Semaphore

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from genaiops.experiments._request import ExperimentEvent, OnExperimentEvent
 from genaiops.runs import RunEvent, RunRecord
 
@@ -18,6 +20,8 @@ class Progress:
         self._tell = tell
         self._planned = total
         self._runs: dict[str, RunEvent] = {}
+        # A model was called; until then all may be kept.
+        self.called = asyncio.Event()
 
     def see(self, event: RunEvent) -> None:
         """A run tells something."""
@@ -25,6 +29,8 @@ class Progress:
             self._tell(ExperimentEvent(kind="warning", name=event.run, message=event.message))
             return
         self._runs[event.run] = event
+        if event.model_calls:
+            self.called.set()
         self._pass_on()
 
     def count(self, record: RunRecord) -> None:

@@ -130,6 +130,9 @@ class Session:
             return {"stats": self._stats()}, b""
         if kind == "open":
             return await self._open(header["plan"], body), b""
+        if kind == "prepare":
+            await asyncio.to_thread(self._workspace.prepare, will_call=body["will_call"])
+            return {}, b""
         opened = self._plans[header["plan"]]
         if kind == "close":
             del self._plans[header["plan"]]

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,26 @@ class Workspace:
         )
         self._enter(flow, request.get("environment_variables") or {})
         return flow
+
+    def prepare(self, *, will_call: bool) -> None:
+        """Import what the flow of this host will need; nothing of the flow itself runs.
+
+        Args:
+            will_call: Models will be called, not only results looked up that are kept.
+        """
+        from genaiops.flows import load_flow
+
+        try:
+            needs_models = may_call_models(load_flow(self._hello["flow"]))
+        except GenaiopsError:
+            return  # whoever opens it is told
+        if needs_models:
+            for name in ("genaiops.kept", "jinja2"):
+                import_module(name)
+        if needs_models and will_call:
+            from genaiops.connections import load_transport
+
+            load_transport()
 
     def services(self, flow: Flow, request: Mapping[str, Any]) -> Services:
         """What the flow's nodes may use."""

@@ -49,6 +49,7 @@ class Batch:
         self._warnings: list[str] = []
         self._lanes: list[Lane] = []
         self._folder: RunFolder | None = None
+        self._turn = around.turns.next(self._job.setup.key())
 
     async def run(self) -> RunRecord | None:
         """Check everything, run the rows, aggregate, write the record.
@@ -60,6 +61,12 @@ class Batch:
             InputError: Something is wrong and nothing was started.
             HostError: No host could be started.
         """
+        try:
+            return await self._run()
+        finally:
+            self._turn.end()
+
+    async def _run(self) -> RunRecord | None:
         prepared = await self._unless_interrupted(prepare(self._job, self._around))
         if prepared is None:
             return None
@@ -75,7 +82,9 @@ class Batch:
             queue = RowQueue(self._rows(prepared, done))
             ledger = self._ledger(self._folder, done, redactor.bytes)
             try:
+                await self._unless_interrupted(self._turn.wait())
                 await self._run_rows(prepared.plan, queue, ledger)
+                self._turn.end()
                 record = without_secrets(await self._conclude(record, prepared.plan, queue), redactor)
             finally:
                 # Whatever happened: what has finished is kept, and the record does not say `running` for ever.
@@ -188,6 +197,7 @@ class Batch:
             expected=self._planned - len(done),
             budget=(self._job.spec.max_calls, self._job.spec.budget_usd),
             redact=redact,
+            on_rows=self._turn.see,
             on_progress=lambda: self._tell("progress"),
         )
 

@@ -212,6 +212,11 @@ class HostClient:
             raise
         return handle
 
+    async def prepare(self, *, will_call: bool) -> None:
+        """Let the host import what its flow will need, and transports to models if they will be called."""
+        with contextlib.suppress(HostError, GenaiopsError):
+            await self.request({"type": "prepare"}, {"will_call": will_call})
+
     async def stats(self) -> dict[str, Any]:
         """What the models' limiter saw; empty when the host is gone."""
         try:

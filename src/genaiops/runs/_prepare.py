@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from genaiops.runs._record import IMAGES_FOLDER, RUN_FILE, RowCounts, RunRecord
 from genaiops.runs._setup import flow_source, host_setup, open_request, seconds_from, whole_number_from
 from genaiops.runs._sources import Sources, open_sources
 from genaiops.runs._spec import RunSpec
+from genaiops.runs._turns import Turns
 from genaiops.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Surroundings:
     store: ConnectionStore
     pool: HostPool
     on_event: OnEvent
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 from genaiops.errors import GenaiopsError
 from genaiops.runs._early_stop import EarlyStop, Stop
@@ -94,6 +95,7 @@ class Ledger:
         expected: Rows that shall run.
         budget: The most model calls, and the most dollars.
         redact: Takes secrets out of lines that are made here.
+        on_rows: Told what came of each row that a host has finished.
         on_progress: Called now and then.
     """
 
@@ -107,6 +109,7 @@ class Ledger:
         expected: int,
         budget: tuple[int | None, float | None],
         redact: Callable[[bytes], bytes],
+        on_rows: Callable[[Sequence[Mapping[str, Any]]], None],
         on_progress: Callable[[], None],
     ) -> None:
         self._folder = folder
@@ -116,6 +119,7 @@ class Ledger:
         self._early = EarlyStop(expected)
         self._budget = budget
         self._redact = redact
+        self._on_rows = on_rows
         self._on_progress = on_progress
         self._last_told = 0.0
         self._sync: asyncio.TimerHandle | None = None
@@ -141,6 +145,7 @@ class Ledger:
             self.tally.add(header)
             if (stop := self._early.see(header)) is not None:
                 self._brake.pull(stop)
+        self._on_rows(outcomes.rows)
         self._check_budget()
         now = monotonic()
         if now - self._last_told >= _TELL_EVERY_S:

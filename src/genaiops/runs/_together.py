@@ -14,7 +14,7 @@ from genaiops.runs._pool import HostPool
 from genaiops.runs._prepare import Surroundings
 from genaiops.runs._record import RunRecord
 from genaiops.runs._setup import host_setup
-from genaiops.runs._spec import RunSpec
+from genaiops.runs._spec import FlowRequest, RunSpec
 from genaiops.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,17 +31,21 @@ class RunTogether:
         self._batches: list[Batch] = []
         self.interrupted = False
 
-    async def warm(self, spec: RunSpec) -> None:
-        """Start a host for a run that will begin soon.
+    async def warm(self, request: FlowRequest, *, will_call: bool = False) -> None:
+        """Start the host of a flow that will be needed soon, and let it import what the flow needs.
+
+        Args:
+            request: The flow and how its host is set up.
+            will_call: Its models will be called; without it, what it keeps may do.
 
         Raises:
             SettingsError: An option that means nothing, or an environment that cannot be built.
+            HostError: Its process cannot be started.
         """
         # In a thread: an environment may have to be built first, and rows of other flows must not wait for it.
-        setup = await asyncio.to_thread(
-            host_setup, spec, self._around.settings, self._around.store, hosts=spec.processes
-        )
-        self._around.pool.start(setup)
+        setup = await asyncio.to_thread(host_setup, request, self._around.settings, self._around.store)
+        host = await asyncio.shield(self._around.pool.start(setup))
+        await host.prepare(will_call=will_call)
 
     async def run(self, spec: RunSpec, earlier: RunRecord | None = None) -> RunRecord | None:
         """Run a spec, or what an earlier attempt of it left; None when a person has stopped everything.
