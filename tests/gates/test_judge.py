@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,29 @@ def test_half_an_experiment_proves_nothing(tmp_path: Path) -> None:
     assert judged(interrupted, gate).result == "failed"
     assert judged(budget, gate).result == "passed"
     assert any("the budget of $5 was spent." in reason for reason in judged(budget, gate).reasons)
+
+
+def test_one_row_is_called_a_row_in_every_sentence(tmp_path: Path) -> None:
+    demands = {"ok": {"min": 0.99, "min_rows": 1, "segments": {"columns": ["lang"], "min_rows": 9, "min": 0.1}}}
+    segments = {"lang": {"fi": {"ok": {"value": 1.0, "rows": 1, "low": 0.2, "high": 1.0}}}}
+    one = write_experiment(tmp_path / "one", {"variant_0": {"ok": passes(1, 1)}}, segments=segments)
+    none = write_experiment(tmp_path / "none", {"variant_0": {"ok": []}}, failed={"variant_0": 1})
+    policy = read_policy({"metrics": demands})
+
+    words = " ".join(check.words for folder in (one, none) for check in judge_experiment(folder, policy).checks)
+
+    for sentence in ("0 of 1 row failed", "its only row failed", "1 row, under 9", ": 1 row cannot show it."):
+        assert sentence in words
+    assert re.findall(r"\b1 (?:rows|repeats|requests)\b", words) == []
+
+
+def test_one_failed_row_of_very_many_is_not_no_failed_row(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "e", {"variant_0": {"ok": passes(2999, 2999)}}, failed={"variant_0": 1})
+
+    (check,) = (
+        each
+        for each in judge_experiment(folder, read_policy({"max_failed_rows": 0.01})).checks
+        if each.rule == "failed rows"
+    )
+
+    assert "1 of 3,000 rows failed (under 0.1 %)" in check.words

@@ -143,7 +143,7 @@ def test_failed_requests_are_an_alarm_but_no_fall_of_quality(tmp_path: Path) -> 
 
     words = read_page(folder / "report.html").words
     assert "Too many requests failed." in words
-    assert "✕ broken logged on train: 200 of 2200 rows failed" in words
+    assert "✕ broken logged on train: 200 of 2,200 rows failed" in words
     assert "● held 0.940" in words
 
 

@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 import pytest
 
 from genaiops.serving import RequestLog
+from tests.accessibility import barriers
+from tests.browser import NO_BROWSER, Page, find_browser, open_page
 
-from .browser import Page, find_browser, open_page
 from .conftest import Serve, Served, write_flow
 from .processes import wait_until
 from .test_openai_route import CHAT, REPLY
 
 pytestmark = [
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium or Chrome is installed (apt-get install chromium)"),
+    pytest.mark.skipif(find_browser() is None, reason=NO_BROWSER),
     pytest.mark.filterwarnings("default"),
     pytest.mark.timeout(180),
 ]
@@ -253,3 +254,31 @@ def test_where_a_key_is_needed_the_page_asks_for_it(serve: Serve, echo_flow: Pat
 
     assert refused.startswith("An API key is required")
     assert good == "HI"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_talk_has_no_barrier_that_axe_knows(serve: Serve, tmp_path: Path, scheme: str) -> None:
+    served = serve(write_flow(tmp_path / "talk", flow__dag__yaml=CHAT, reply__py=REPLY))
+
+    async def at(page: Page) -> list[str]:
+        await page.look(scheme=scheme)
+        empty = await barriers(page)
+        await say(page, "one")
+        await page.until("document.querySelectorAll('.about').length === 1")
+        await page.look(scheme=scheme, width=380)
+        return empty + await barriers(page)
+
+    assert look(served, tmp_path, at) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_form_has_no_barrier_that_axe_knows(serve: Serve, echo_flow: Path, tmp_path: Path, scheme: str) -> None:
+    async def at(page: Page) -> list[str]:
+        await page.look(scheme=scheme)
+        empty = await barriers(page)
+        await page.evaluate(FILL.format("input-text", "hi"))
+        await click(page, "main form button")
+        await page.until("document.body.textContent.includes('hi')")
+        return empty + await barriers(page)
+
+    assert look(serve(echo_flow), tmp_path, at) == []

@@ -10,6 +10,7 @@ import click
 from genaiops.cli._output import echo_json, note, table
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.audits import AuditReport
@@ -80,4 +81,6 @@ def _echo_report(report: AuditReport) -> None:
         for secret in report.secrets:
             click.echo(f"  {secret.file}:{secret.line}: {secret.kind}")
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts().items() if number)
-    click.echo(f"\n{len(report.flows)} flows: {counts or 'none'}; {len(report.secrets)} secrets in files")
+    click.echo(
+        f"\n{plural(len(report.flows), 'flow')}: {counts or 'none'}; {plural(len(report.secrets), 'secret')} in files"
+    )

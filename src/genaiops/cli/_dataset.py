@@ -14,6 +14,7 @@ from genaiops.cli._paths import ExistingPath
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders
 from genaiops.errors import DataError, InputError
+from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
     from genaiops.experiments import ExperimentSpec
@@ -228,7 +229,9 @@ def from_logs(
         form = {"path": str(made.path), "rows": made.rows, "requests": made.requests, "feedback": made.with_feedback}
         echo_json({"schema_version": 1, **form})
     else:
-        click.echo(f"{made.rows} of {made.requests} requests, {made.with_feedback} with feedback: {made.path}")
+        click.echo(
+            f"{made.rows} of {plural(made.requests, 'request')}, {made.with_feedback} with feedback: {made.path}"
+        )
 
 
 def _registry(settings: Settings) -> FileRegistry:

@@ -13,6 +13,7 @@ from genaiops.cli._flow_options import SpreadCommand
 from genaiops.cli._flow_register import register
 from genaiops.cli._flow_run import run
 from genaiops.cli._output import assignments, echo_json
+from genaiops.plain_text import plural
 
 WRONG_INPUT = 2
 
@@ -55,7 +56,7 @@ def show(source: str, variant: tuple[str, ...], as_mermaid: bool, as_json: bool)
         click.echo(mermaid(loaded))
     else:
         variants = f", variants: {', '.join(loaded.variants)}" if loaded.variants else ""
-        click.echo(f"{loaded.name}: {loaded.kind}, {len(loaded.nodes)} nodes{variants}\n")
+        click.echo(f"{loaded.name}: {loaded.kind}, {plural(len(loaded.nodes), 'node')}{variants}\n")
         click.echo(draw(loaded, shutil.get_terminal_size((100, 24)).columns))
 
 

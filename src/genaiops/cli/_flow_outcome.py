@@ -10,6 +10,7 @@ import click
 
 from genaiops.cli._output import money, one_line, safe, seconds
 from genaiops.cli._session import color_allowed
+from genaiops.plain_text import plural
 
 _MARKS = {"completed": ("✓", "green"), "bypassed": ("–", "yellow"), "failed": ("✗", "red"), "canceled": ("·", "yellow")}
 _WIDTH = 100
@@ -97,7 +98,7 @@ def _node_lines(name: str, node: Mapping[str, Any]) -> Iterator[str]:
         recorded = f" (recorded {node['recorded']})" if node.get("recorded") is not None else ""
         facts.append(f"{node['model']}{' (SIMULATED)' if node.get('simulated') else recorded}")
     if node.get("retries"):
-        facts.append(f"{node['retries']} retries")
+        facts.append(plural(node["retries"], "retry", "retries"))
     if node.get("kept"):
         facts.append("kept from before")
     if node.get("status") == "bypassed":
@@ -124,7 +125,7 @@ def _sum_line(outcome: Mapping[str, Any]) -> str:
     tokens = outcome.get("tokens") or {}
     facts: Sequence[str] = [str(outcome.get("status")), seconds(outcome.get("duration_s") or 0.0)]
     used = tokens.get("input", 0) + tokens.get("output", 0)
-    return ", ".join([*facts, *([f"{used} tokens"] if used else [])])
+    return ", ".join([*facts, *([plural(used, "token")] if used else [])])
 
 
 def _bold(text: str) -> str:

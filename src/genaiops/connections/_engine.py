@@ -29,6 +29,7 @@ from genaiops.connections._retry import Tries, WireError
 from genaiops.connections._types import SimulatedConnection
 from genaiops.connections._wire import OpenAIWire, WireReply, load_transport
 from genaiops.errors import GenaiopsError
+from genaiops.plain_text import plural
 
 _CHUNK_BOUND_S = 120.0
 _REFUSED = frozenset({401, 403, 404})
@@ -322,9 +323,9 @@ class Engine:
             )
         never = error.trouble == "unreachable" and not lane.has_answered
         hint = _unreachable_hint(error, name, model_endpoint(asked.connection)) if never else None
-        took_s = self._options.clock() - course.asked_s
+        took_s, tries = self._options.clock() - course.asked_s, plural(retries + 1, "try", "tries")
         return RetriesExhaustedError(
-            f"OpenAI API hits {error.name}: {said} Gave up after {retries + 1} tries in {took_s:.0f} s.",
+            f"OpenAI API hits {error.name}: {said} Gave up after {tries} in {took_s:.0f} s.",
             status=error.status,
             retries=retries,
             permanent=never,

@@ -18,6 +18,7 @@ from typing import Any
 from genaiops.connections._base import Connection
 from genaiops.connections._errors import RecordingMissError
 from genaiops.errors import SettingsError
+from genaiops.plain_text import plural
 
 SCHEMA_VERSION = 1
 _NOT_ASKED = frozenset({"stream", "stream_options"})  # how the reply travels, not what it says
@@ -196,7 +197,7 @@ def _difference(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     lines = difflib.unified_diff(_lines(recorded), _lines(asked), "recorded", "asked", lineterm="", n=0)
     shown = [line[:300] for line in lines if not line.startswith(("---", "+++", "@@"))]
     rest = len(shown) - _DIFF_LINES
-    return "\n".join(shown[:_DIFF_LINES] + ([f"… {rest} more lines"] if rest > 0 else []))
+    return "\n".join(shown[:_DIFF_LINES] + ([f"… {plural(rest, 'more line')}"] if rest > 0 else []))
 
 
 def _lines(request: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from genaiops.datasets._json import MAX_ROW_BYTES, refuse_utf16
 from genaiops.errors import DataError
+from genaiops.plain_text import plural
 
 # Stands behind the last line: a cell that holds it has a quote that is never closed.
 _END = "\x00end of file\x00"
@@ -66,7 +67,7 @@ def _lines(file: TextIO) -> Iterator[str]:
 def _record(names: list[str], cells: list[str], path: Path, line: int) -> dict[str, Any] | DataError:
     if len(cells) > len(names):
         return DataError(
-            f"Expected {len(names)} cells ({', '.join(names[:8])}), found {len(cells)}.",
+            f"Expected {plural(len(names), 'cell')} ({', '.join(names[:8])}), found {len(cells)}.",
             file=path,
             line=line,
             hint="Put cells that hold the delimiter in double quotes, or use --on-bad-row skip.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from genaiops.plain_text import plural
 from genaiops.runs import RunRecord, RunSpec
 
 _ROWS_AT_ONCE = 4
@@ -43,8 +44,8 @@ class Budget:
         """Why the experiment holds less than was planned; `None` when it does not."""
         if not self._stopped and not self.is_spent:
             return None
-        spent = f"{self._calls} model calls and ${self._usd:.4f}"
-        limits = [f"{self._max_calls} calls"] if self._max_calls is not None else []
+        spent = f"{plural(self._calls, 'model call')} and ${self._usd:.4f}"
+        limits = [plural(self._max_calls, "call")] if self._max_calls is not None else []
         limits += [f"${self._budget_usd:g}"] if self._budget_usd is not None else []
         return f"The budget of {' and '.join(limits)} ended the experiment after {spent}."
 

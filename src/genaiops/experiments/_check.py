@@ -22,6 +22,7 @@ from genaiops.experiments._result import find_experiment
 from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, ExperimentSpec, Place, Setting
 from genaiops.experiments._targets import flow_source
 from genaiops.flows import Finding, Flow, InputDef, check_flow, check_mapping, examine_flow
+from genaiops.plain_text import plural
 from genaiops.settings import Settings
 
 
@@ -322,7 +323,8 @@ class _Checker:
         if dataset.key is None and found.rows != theirs.rows:
             self.problems.error(
                 "row-counts-differ",
-                f"{dataset.name!r} has {found.rows} rows; {base.name!r}, whose runs it evaluates, has {theirs.rows}.",
+                f"{dataset.name!r} has {plural(found.rows, 'row')}; "
+                f"{base.name!r}, whose runs it evaluates, has {theirs.rows}.",
                 dataset.place,
                 "Add key: <column> to join them by a column.",
             )

@@ -11,6 +11,7 @@ from genaiops.datasets import Row, read_rows
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.experiments._spec import DatasetSpec, Place
 from genaiops.flows import Finding
+from genaiops.plain_text import plural
 
 KEYS = ("min_rows", "required", "unique", "schema", "severity")
 _SHOWN = 5
@@ -44,10 +45,13 @@ def check_data(dataset: DatasetSpec, checks: Mapping[str, Any], place: Place, fo
         messages.append((error.message, Place(file=dataset.path, line=error.line)))
     least = int(checks.get("min_rows", 0))
     if count < least:
-        messages.append((f"The dataset {dataset.name!r} has {count} rows; at least {least} are wanted.", place))
+        wanted = "1 is" if least == 1 else f"{least:,} are"
+        messages.append((f"The dataset {dataset.name!r} has {plural(count, 'row')}; at least {wanted} wanted.", place))
     shown = [_finding(severity, "data-check", message, where, None) for message, where in messages[:_SHOWN]]
     if len(messages) > _SHOWN:
-        more = f"{len(messages) - _SHOWN} more rows of {dataset.name!r} do not pass the data checks."
+        rest = len(messages) - _SHOWN
+        does = "does" if rest == 1 else "do"
+        more = f"{plural(rest, 'more row')} of {dataset.name!r} {does} not pass the data checks."
         shown.append(_finding(severity, "data-check", more, place, None))
     return found + shown
 

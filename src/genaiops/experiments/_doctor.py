@@ -10,6 +10,7 @@ from typing import Any
 from genaiops.datasets import Row, read_rows
 from genaiops.experiments._result import ExperimentResult
 from genaiops.flows import Finding
+from genaiops.plain_text import plural
 
 _LISTED = 5
 _NEAR = 95.0
@@ -55,7 +56,9 @@ def _size(rows: Sequence[Row], path: Path) -> Iterator[Finding]:
     if len(rows) < _FEW:
         # 3/n: the rule of three for the upper 95 % bound of a rate that was never seen.
         bound = 3 / max(1, len(rows))
-        message = f"The dataset has {len(rows)} rows: even without one failure the true rate may be {bound:.0%}."
+        message = (
+            f"The dataset has {plural(len(rows), 'row')}: even without one failure the true rate may be {bound:.0%}."
+        )
         yield _finding("few-rows", message, path, None, "Add rows until the intervals are as narrow as you need.")
 
 
@@ -82,7 +85,7 @@ def _empty(rows: Sequence[Row], path: Path) -> Iterator[Finding]:
     for column in columns:
         lines = [row.line for row in rows if row.values.get(column) in (None, "", [], {})]
         if lines and len(lines) < len(rows):
-            message = f"{len(lines)} rows have no value in {column!r}."
+            message = f"{_rows(lines, 'has', 'have')} no value in {column!r}."
             yield _finding("empty-values", message, path, lines[0], None)
 
 
@@ -104,7 +107,11 @@ def _near_doubles(rows: Sequence[Row], path: Path) -> Iterator[Finding]:
         yield _finding("near-double", message, path, rows[second].line, None)
     if len(near) > _LISTED:
         yield _finding(
-            "near-double", f"{len(near) - _LISTED} more rows are nearly the same as others.", path, None, None
+            "near-double",
+            f"{_rows(near[_LISTED:], 'is', 'are', 'more row')} nearly the same as others.",
+            path,
+            None,
+            None,
         )
 
 
@@ -112,7 +119,7 @@ def _shared(rows: Sequence[Row], path: Path, name: str, other: Path) -> Iterator
     texts = {_text(row.values) for row in read_rows(other, on_bad_row="skip")}
     lines = [row.line for row in rows if _text(row.values) in texts]
     if lines and other.resolve() != path.resolve():
-        message = f"{len(lines)} rows also stand in {name}."
+        message = f"{_rows(lines, 'stands', 'stand')} in {name} too."
         yield _finding("leak", message, path, lines[0], "What is held out must not be used to choose.")
 
 
@@ -123,7 +130,9 @@ def _in_prompts(rows: Sequence[Row], path: Path, folders: Iterable[Path]) -> Ite
             text = " ".join(file.read_text(encoding="utf-8", errors="replace").split())
             lines = [row.line for row in rows if any(value in text for value in _long_texts(row.values))]
             if lines:
-                message = f"{len(lines)} rows have a text that stands in {file.name}: the model has seen the answer."
+                message = (
+                    f"{_rows(lines, 'has', 'have')} a text that stands in {file.name}: the model has seen the answer."
+                )
                 yield _finding("example-in-prompt", message, path, lines[0], "Use other rows as examples.")
 
 
@@ -146,7 +155,8 @@ def _silent_rows(experiment: ExperimentResult, dataset: str | None, path: Path) 
             yield _finding("too-easy", message, path, None, "Add harder rows.")
         elif failed:
             listed = ", ".join(map(str, failed[:_LISTED]))
-            message = f"{len(failed)} rows fail with every variant in {name} (rows {listed}): look at their labels."
+            fail = _rows(failed, "fails", "fail")
+            message = f"{fail} with every variant in {name} (row {listed}): look at the labels."
             yield _finding("always-fails", message, path, None, None)
 
 
@@ -165,3 +175,8 @@ def _long_texts(values: Mapping[str, Any]) -> list[str]:
 
 def _finding(code: str, message: str, path: Path, line: int | None, hint: str | None) -> Finding:
     return Finding(severity="warning", code=code, message=message, file=str(path), line=line, hint=hint)
+
+
+def _rows(found: Sequence[Any], one: str, many: str, noun: str = "row") -> str:
+    """So many rows, with their verb."""
+    return f"{plural(len(found), noun)} {one if len(found) == 1 else many}"

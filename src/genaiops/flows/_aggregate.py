@@ -12,6 +12,7 @@ from genaiops.flows._metrics import collecting_metrics
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome
 from genaiops.flows._recorded import ImageWriter, recorded
 from genaiops.flows._row import GraphRow
+from genaiops.plain_text import plural
 from genaiops.tracing import SpanRecorder
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def aggregate_graph(
         values = lines.columns.get(key, [])
         if len(values) != len(lines.rows):
             error = RowError(
-                f"Aggregation needs {key} of {len(lines.rows)} rows and got {len(values)}.",
+                f"Aggregation needs {key} of {plural(len(lines.rows), 'row')} and got {len(values)}.",
                 kind="InvalidAggregationInput",
             )
             return AggregationOutcome(error=error.to_json())

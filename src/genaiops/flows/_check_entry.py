@@ -17,6 +17,7 @@ from genaiops.flows._check_templates import near
 from genaiops.flows._check_values import misfit
 from genaiops.flows._locate import is_entry
 from genaiops.flows._yaml import YamlDocument
+from genaiops.plain_text import plural
 
 FLEX_KEYS = (
     "$schema", "entry", "inputs", "outputs", "init", "sample", "code", "environment", "environment_variables",
@@ -130,7 +131,8 @@ def _check_class(found: ClassFacts, facts: SourceFacts, document: YamlDocument, 
     if found.aggregate is not None and len(found.aggregate.parameters) != 1:
         report.error(
             "InvalidAggregationFunction",
-            f"__aggregate__ takes {len(found.aggregate.parameters)} parameters besides self; it has to take one.",
+            f"__aggregate__ takes {plural(len(found.aggregate.parameters), 'parameter')} besides self; "
+            "it has to take one.",
             file=facts.path,
             line=found.aggregate.line,
             hint="Write 'def __aggregate__(self, line_results: list) -> dict'.",

@@ -10,6 +10,7 @@ from genaiops.gates._limits import Measured, measured
 from genaiops.gates._policy import MetricPolicy, Policy
 from genaiops.gates._verdict import Check, Result
 from genaiops.gates._words import between, effort, number, signed
+from genaiops.plain_text import plural
 from genaiops.stats import Decision, PairedComparison, compare_pairs, decide, pair_rows
 
 
@@ -110,7 +111,7 @@ def _decided(
     words = (
         f"{pair.candidate.metric}: {pair.candidate.variant} {_verdict_in_words(decision, margin)} than the baseline "
         f"on {pair.candidate.dataset}: {number(found.candidate)} against {number(found.baseline)}, "
-        f"{signed(found.difference)} ({between(found.low, found.high)}) on {found.pairs} rows"
+        f"{signed(found.difference)} ({between(found.low, found.high)}) on {plural(found.pairs, 'row')}"
         f"{_not_shared(pair.unpaired)}; {found.improved} better, {found.worsened} worse."
     )
     if decision.verdict == "cannot tell":
@@ -155,7 +156,7 @@ def _what_would_tell(decision: Decision, found: PairedComparison, price: tuple[f
 
 
 def _not_shared(count: int) -> str:
-    return f" ({count} rows only in one of them)" if count else ""
+    return f" ({plural(count, 'row')} only in one of them)" if count else ""
 
 
 def _by_value(pair: _Pair) -> Check:

@@ -19,6 +19,7 @@ from genaiops.gates._policy import MetricPolicy, Policy
 from genaiops.gates._reading import LineOf, PolicyReader
 from genaiops.gates._verdict import Check, Result, Verdict
 from genaiops.gates._words import between, number, signed
+from genaiops.plain_text import plural
 from genaiops.stats import IndependentComparison, compare_independent, holm, verdict_word
 
 CHAMPION: Final = "champion"
@@ -173,7 +174,9 @@ def _unmeasured(found: Sequence[Measured], demand: MetricPolicy, production: Evi
         if item.value is None or item.rows == 0:
             yield _check("measured", "failed", f"{item.metric} has no scored row: nothing was measured.", item)
         elif item.rows < demand.min_rows:
-            words = f"{item.metric} has {item.rows} scored requests, under {demand.min_rows}: too few to judge."
+            words = (
+                f"{item.metric} has {plural(item.rows, 'scored request')}, under {demand.min_rows}: too few to judge."
+            )
             yield _check("measured", "not judged", words, item)
 
 
@@ -186,7 +189,7 @@ def _limits(demand: MetricPolicy, item: Measured) -> Iterator[Check]:
         judged = item.value if demand.judge == "mean" or best is None else best
         held = judged is not None and sign * judged >= sign * limit
         inside = f" ({between(item.low, item.high)})" if item.low is not None else ""
-        words = f"{item.metric} is {number(item.value)}{inside} on {item.rows} requests of {item.dataset}, "
+        words = f"{item.metric} is {number(item.value)}{inside} on {plural(item.rows, 'request')} of {item.dataset}, "
         words += f"not proven to be {beyond} {number(limit)}." if held else f"{beyond} {number(limit)}."
         rule = "floor" if sign > 0 else "ceiling"
         yield _check(rule, "passed" if held else "failed", words, item, limit=limit)
@@ -242,9 +245,9 @@ def _by_rows(pair: _Pair, found: IndependentComparison, p_adjusted: float, level
     )
     fell = verdict == "worse" or (verdict == "cannot tell" and pair.demand.on_cannot_tell == "fail")
     words = (
-        f"{pair.item.metric} is {number(found.candidate)} on {found.rows} requests of {pair.item.dataset} against the "
-        f"accepted {number(found.baseline)} on {found.baseline_rows} rows: {signed(found.difference)} "
-        f"({between(found.low, found.high)}), {verdict}."
+        f"{pair.item.metric} is {number(found.candidate)} on {plural(found.rows, 'request')} of {pair.item.dataset} "
+        f"against the accepted {number(found.baseline)} on {plural(found.baseline_rows, 'row')}: "
+        f"{signed(found.difference)} ({between(found.low, found.high)}), {verdict}."
     )
     if verdict == "cannot tell":
         words += f" A change of {number(found.smallest_detectable)} would have shown."

@@ -12,6 +12,7 @@ from genaiops.gates._evidence import Evidence, label, usable
 from genaiops.gates._policy import JudgeBy, MetricPolicy, Policy, SegmentPolicy
 from genaiops.gates._verdict import Check, Result
 from genaiops.gates._words import between, number, percent
+from genaiops.plain_text import plural
 from genaiops.stats import estimate
 
 
@@ -60,8 +61,8 @@ def metric_checks(found: Sequence[Measured], demand: MetricPolicy, evidence: Evi
         yield Check(rule="measured", result="failed", words=words, metric=demand.metric, evaluator=demand.evaluator)
     for item in found:
         if item.value is None or item.rows < demand.min_rows:
-            least = f", at least {demand.min_rows} are demanded" if item.rows else ""
-            words = f"{item.metric} has {item.rows} scored rows{_where(item)}{least}: nothing was measured."
+            least = f", at least {demand.min_rows:,} are demanded" if item.rows else ""
+            words = f"{item.metric} has {plural(item.rows, 'scored row')}{_where(item)}{least}: nothing was measured."
             yield _check("measured", "failed", words, item)
             continue
         yield from _bounds(demand, item)
@@ -80,11 +81,16 @@ def row_checks(evidence: Evidence, runs: Sequence[Mapping[str, Any]], policy: Po
         where: dict[str, Any] = {"variant": variant, "dataset": dataset}
         at = f"{variant} on {dataset}{_so_often(repeats)}"
         if done == 0:
-            words = f"{at}: {'all' if total else 'there were'} {total or 'no'} rows{' failed' if total else ''}."
+            words = f"{at}: {_all_failed(total)}."
             yield Check(rule="measured", result="failed", words=words, found=float(done), **where)
             continue
         yield _share_check(
-            "failed rows", failed, total, policy.max_failed_rows, f"{at}: {failed} of {total} rows failed", where
+            "failed rows",
+            failed,
+            total,
+            policy.max_failed_rows,
+            f"{at}: {failed:,} of {plural(total, 'row')} failed",
+            where,
         )
     yield from _unscored_checks(evidence, {str(run.get("id")): label(run) for run in runs}, policy)
 
@@ -114,6 +120,12 @@ def _cells(runs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapp
     for run in runs:
         cells.setdefault((label(run), str(run.get("dataset"))), []).append(run)
     return cells
+
+
+def _all_failed(total: int) -> str:
+    if total <= 1:
+        return "its only row failed" if total else "there were no rows"
+    return f"all {total:,} rows failed"
 
 
 def _so_often(repeats: Sequence[Any]) -> str:
@@ -178,10 +190,10 @@ def _bound(judge: JudgeBy, item: Measured, limit: float, *, floor: bool, segment
         words = f"{subject} is {beyond} {number(limit)}."
     else:
         needed = _rows_for(item, limit, end)
-        more = f" About {needed:,} rows in all would show it" if needed else " More rows would show it"
+        more = f" About {plural(needed, 'row')} in all would show it" if needed else " More rows would show it"
         words = (
             f"{subject} is {within} {number(limit)}, but its interval reaches {beyond}: "
-            f"{item.rows} rows cannot show it.{more}; `judge: mean` would ignore the uncertainty."
+            f"{plural(item.rows, 'row')} cannot show it.{more}; `judge: mean` would ignore the uncertainty."
         )
     rule = "segment" if segment else "floor" if floor else "ceiling"
     details = {"judged_by": "mean" if by_mean else "interval", "rows": item.rows, "decided": holds or not mean_holds}
@@ -214,7 +226,7 @@ def _segment_checks(demand: MetricPolicy, rule: SegmentPolicy, item: Measured) -
 def _one_segment(rule: SegmentPolicy, item: Measured, segment: str, form: Mapping[str, Any] | None) -> Iterator[Check]:
     rows = int((form or {}).get("rows") or 0)
     if form is None or rows < rule.min_rows:
-        words = f"{item.metric} for {segment}: {rows} rows, under {rule.min_rows}: too few to judge."
+        words = f"{item.metric} for {segment}: {plural(rows, 'row')}, under {rule.min_rows}: too few to judge."
         yield _check("segment", "not judged", words, item, segment=segment)
         return
     part = item._replace(
@@ -238,7 +250,7 @@ def _unscored_checks(evidence: Evidence, labels: Mapping[str, str], policy: Poli
     for (evaluator, variant, dataset), counts in cells.items():
         failed, total = (sum(column) for column in zip(*counts, strict=True))
         of = f"of {variant} on {dataset}{_so_often(counts)}"
-        about = f"{evaluator} could not score {failed} of {total} rows {of}"
+        about = f"{evaluator} could not score {failed:,} of {plural(total, 'row')} {of}"
         where = {"variant": variant, "dataset": dataset, "evaluator": evaluator}
         if total:
             yield _share_check("unscored rows", failed, total, policy.max_unscored_rows, about, where)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import isfinite
 
+from genaiops.plain_text import plural
+
 
 def number(value: float | None) -> str:
     """Three digits that matter, no exponent: 0.941, 12.3, 1,250.
@@ -37,7 +39,9 @@ def between(low: float | None, high: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share: 5 %, 2.5 %."""
+    """A share: 5 %, 2.5 %, under 0.1 %: one failed row of many is not none."""
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
     return f"{100 * share:.1f}".rstrip("0").rstrip(".") + " %"
 
 
@@ -48,4 +52,4 @@ def effort(rows: int, *, cost_usd: float | None, duration_s: float | None) -> st
         parts.append(f"${cost_usd:.2f}" if cost_usd >= 0.01 else "under $0.01")
     if duration_s:
         parts.append(f"{duration_s / 60:.0f} min" if duration_s >= 90 else f"{max(1, round(duration_s))} s")
-    return f"{rows:,} more rows" + (f" ({', '.join(parts)})" if parts else "")
+    return plural(rows, "more row") + (f" ({', '.join(parts)})" if parts else "")

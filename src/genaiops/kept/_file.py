@@ -10,6 +10,8 @@ import time
 import zlib
 from pathlib import Path
 
+from genaiops.plain_text import plural
+
 _log = logging.getLogger(__name__)
 _BATCH_S = 0.2
 _COMPRESS_FROM = 2048
@@ -197,7 +199,7 @@ class ResultsFile:
     def _after_trouble(self, writer: sqlite3.Connection | None, error: Exception) -> sqlite3.Connection | None:
         """Results of this batch are given up; a broken file is set aside, so that the next batch finds a good one."""
         if isinstance(error, sqlite3.OperationalError | OSError):
-            _log.warning("%d results could not be kept in %s: %s.", len(self._writing), self._path, error)
+            _log.warning("%s could not be kept in %s: %s.", plural(len(self._writing), "result"), self._path, error)
             return writer
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):

@@ -30,6 +30,7 @@ from genaiops.packaging._requirements import (
     install,
 )
 from genaiops.packaging._sbom import bill_of_materials
+from genaiops.plain_text import plural
 from genaiops.runs import flow_requirements, flow_source
 
 SITE = "app/lib"
@@ -148,7 +149,7 @@ def build_image(
         on_step(f"packages  for Python {base.python_version} on {base.architecture}")
         installed = _install(spec, Path(scratch), base)
         package = _describe(spec, installed.lock)
-        on_step(f"layers    {len(installed.lock)} packages, genaiops {genaiops.__version__}, the flow")
+        on_step(f"layers    {plural(len(installed.lock), 'package')}, genaiops {genaiops.__version__}, the flow")
         app = [*_own_files(package), *_made_files(package, installed, base)]
         config = _image_config(package, base, spec)
         _refuse_secrets([*app, Entry("labels and variables", json.dumps(config).encode())], spec)

@@ -125,7 +125,7 @@ def _ignore_patterns(root: Path) -> tuple[str, ...]:
 def _file(path: Path, root: Path, prefix: str) -> PackagedFile:
     status = path.stat()
     if status.st_size > MAX_FILE_BYTES:
-        raise InputError(f"{path} has {status.st_size} bytes; a package takes files up to {MAX_FILE_BYTES}.")
+        raise InputError(f"{path} has {status.st_size:,} bytes; a package takes files up to {MAX_FILE_BYTES:,}.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     mode = 0o755 if status.st_mode & 0o111 else 0o644

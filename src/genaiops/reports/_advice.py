@@ -164,9 +164,9 @@ def _undecided(story: Story) -> Iterator[Advice]:
         nearest = min(telling, key=lambda each: int(each["needed_rows"]))
         more = int(nearest["needed_rows"]) - int(nearest.get("pairs") or 0)
         candidate = variant_name(story, nearest.get("candidate"))
-        rest = f" {len(open_ones) - 1} other comparisons cannot be told either." if len(open_ones) > 1 else ""
+        rest = f" {plural(len(open_ones) - 1, 'other comparison')} cannot be told either." if len(open_ones) > 1 else ""
         text = (
-            f"{nearest.get('metric')} of {candidate} on {nearest.get('dataset')}: about {more:,} more rows"
+            f"{nearest.get('metric')} of {candidate} on {nearest.get('dataset')}: about {plural(more, 'more row')}"
             f"{_effort(story, candidate, more)} would tell.{rest}"
         )
         yield Advice("Add rows where the data cannot tell", text, "variants")

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from genaiops.plain_text import plain
+from genaiops.plain_text import plain, plural
 
 
 def number(value: Any) -> str:
@@ -115,7 +115,7 @@ def value_text(value: Any, limit: int | None = None) -> str:
     """A value of a flow as text: strings as they are, the rest as JSON; cut, with what was cut, beyond `limit`."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if limit is not None and len(text) > limit:
-        text = f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+        text = f"{text[:limit]}… ({plural(len(text) - limit, 'more character')})"
     return plain(text)
 
 

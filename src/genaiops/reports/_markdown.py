@@ -83,7 +83,7 @@ def _fit(block: _Block, room: int, size: Any) -> tuple[str, str | None]:
         kept += 1
     if kept < 3:  # a table's head without a row says nothing
         return "", block.name
-    return text + "\n", f"{len(block.table) - kept} lines of {block.name}"
+    return text + "\n", f"{plural(len(block.table) - kept, 'line')} of {block.name}"
 
 
 def _blocks(story: Story) -> Iterator[_Block]:

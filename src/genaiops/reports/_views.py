@@ -249,7 +249,7 @@ def certainty_text(comparison: Mapping[str, Any]) -> str:
     more = known.get("rows") or max(0, int(needed) - int(comparison.get("pairs") or 0))
     price = [money(known["cost_usd"])] if known.get("cost_usd") else []
     price += [duration(known["duration_s"])] if known.get("duration_s") else []
-    return f"{more:,} more rows would tell" + (f": {', '.join(price)}" if price else "")
+    return f"{plural(more, 'more row')} would tell" + (f": {', '.join(price)}" if price else "")
 
 
 def _metric_line(
@@ -314,7 +314,8 @@ def _segment_table(
             if form is None:
                 cells.append(None)
                 continue
-            words = f"{name}, {column} {segment}: {number(form.get('value'))} on {form.get('rows')} rows"
+            rows = plural(int(form.get("rows") or 0), "row")
+            words = f"{name}, {column} {segment}: {number(form.get('value'))} on {rows}"
             value, low, high = (form.get(key) for key in ("value", "low", "high"))
             cells.append((form, interval_plot(scale, value, low, high, tone="base", words=words)))
         lines.append((segment, cells))

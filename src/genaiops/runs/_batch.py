@@ -203,7 +203,7 @@ class Batch:
 
     def _time_is_over(self, queue: RowQueue, ledger: Ledger) -> None:
         """Rows that have not finished fail; they can be resumed."""
-        message = f"The run exceeded its {self._job.timeout_s:g} seconds."
+        message = f"The run exceeded its {self._job.timeout_s:g} s."
         self.end(Stop("timeout", message))
         for lane in self._lanes:
             for row in lane.in_flight():

@@ -167,7 +167,7 @@ class Lane:
             except TimeoutError:
                 await plan.host.kill()
                 raise HostError(
-                    f"The flow host did not answer for {self._silence_s:g} seconds.", kind="LineExecutionTimeoutError"
+                    f"The flow host did not answer for {self._silence_s:g} s.", kind="LineExecutionTimeoutError"
                 ) from None
         if outcomes is None:
             raise plan.host.death()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.flows import Outcome
+from genaiops.plain_text import plural
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class RequestLog:
         except queue.Full:
             self.left_out += 1
             if self.left_out in (1, 1000) or self.left_out % 100_000 == 0:
-                log.warning("the request log cannot keep up: %d lines left out so far", self.left_out)
+                log.warning("the request log cannot keep up: %s left out so far", plural(self.left_out, "line"))
 
     def _write_lines(self) -> None:
         while True:

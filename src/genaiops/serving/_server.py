@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from genaiops.plain_text import plural
 from genaiops.serving._app import create_app
 from genaiops.serving._protocol import watched_protocol
 from genaiops.serving._service import Service
@@ -98,7 +99,8 @@ async def _drain(service: Service, server: Any, running: asyncio.Future[None]) -
     budget_s = max(0.1, options.grace_s - options.drain_delay_s - _LAST_MOMENTS_S)
     await asyncio.wait({running}, timeout=budget_s)
     if not running.done():
-        log.warning("%d requests did not finish in time; their streams are ended", service.admission.in_flight)
+        unfinished = plural(service.admission.in_flight, "request")
+        log.warning("%s did not finish in time: streams are ended", unfinished)
         service.close()
         await asyncio.wait({running}, timeout=_LAST_MOMENTS_S / 2)
         server.force_exit = True

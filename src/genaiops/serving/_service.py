@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from genaiops.flows import Flow, Outcome, Plan
+from genaiops.plain_text import plural
 from genaiops.serving._admission import Admission, QueueFull, Slot
 from genaiops.serving._board import Board
 from genaiops.serving._errors import SYSTEM_ERROR, RequestRefused
@@ -199,7 +200,8 @@ class Service:
             self.metrics.refused += 1
             raise RequestRefused(
                 429,
-                f"The server is busy: {self.admission.in_flight} requests in flight, {self.admission.waiting} waiting.",
+                f"The server is busy: {plural(self.admission.in_flight, 'request')} in flight, "
+                f"{self.admission.waiting} waiting.",
                 code=SYSTEM_ERROR,
                 headers={"Retry-After": str(error.retry_after_s)},
             ) from error

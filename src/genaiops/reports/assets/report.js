@@ -156,7 +156,7 @@
         const tag = (words, tone) => make("span", { className: `tag ${tone || ""}` }, words);
         return make("tr", { className: differs ? "differs" : "" }, make("th", { scope: "row" }, make("code", {}, soft(data.nodes[at])), " ",
           differs ? tag("differs") : null, kept ? tag("kept") : null, status ? tag(STATUS[status], status === 1 ? "worse" : "") : null),
-          make("td", {}, differs ? diff(twin[2], text) : output === 0 && twin && text ? make("span", { className: "light" }, "as the default") : long(text)), make("td", { className: "num" }, seconds(time), span(begun, time, cell[4]), tokens ? make("span", { className: "light" }, `${tokens} tokens`) : null));
+          make("td", {}, differs ? diff(twin[2], text) : output === 0 && twin && text ? make("span", { className: "light" }, "as the default") : long(text)), make("td", { className: "num" }, seconds(time), span(begun, time, cell[4]), tokens ? make("span", { className: "light" }, `${tokens} ${tokens === 1 ? "token" : "tokens"}`) : null));
       });
       return make("table", { className: "nodes" }, make("thead", {}, make("tr", {}, ["Node", "Output", "Time"].map((name) => make("th", { scope: "col", className: name === "Time" ? "num" : "" }, name)))), make("tbody", {}, lines));
     }
@@ -171,7 +171,7 @@
       byId("filters").replaceChildren(...["", ...ORDER.filter((name) => counts[name])].map((name) => make("button", { type: "button", "aria-pressed": String(view.change === name),
         on: { click: () => { view.change = name; view.page = 0; draw(); } } }, `${name ? CHANGES[name] : "All"} ${(name ? counts[name] : data.rows.length).toLocaleString("en")}`)));
       const missing = Number(block.dataset.total) - data.rows.length;
-      byId("row-status").textContent = [missing > 0 ? `${missing.toLocaleString("en")} more rows are in the CSV files.` : "",
+      byId("row-status").textContent = [missing > 0 ? `${missing.toLocaleString("en")} more ${missing === 1 ? "row is" : "rows are"} in the CSV files.` : "",
         `Values are cut at ${Number(block.dataset.cut).toLocaleString("en")} characters, outputs of nodes at a third of that; whole ones are in the run's folder.`].join(" ").trim();
     }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+NO_BROWSER = "no Chromium or Chrome is installed (apt-get install chromium)"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -34,7 +35,7 @@ class Page:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
-            message = json.loads((await self._socket.receive(timeout=30)).data)
+            message = json.loads((await self._socket.receive(timeout=60)).data)
             if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
                 self.problems.append(json.dumps(message["params"]))
             if message.get("id") == self._number:
@@ -51,14 +52,20 @@ class Page:
             await asyncio.sleep(0.05)
         return found
 
+    async def look(self, *, scheme: str = "light", width: int = 900) -> None:
+        """As somebody sees it who wants light or dark, on a screen so wide."""
+        await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await self.send("Emulation.setDeviceMetricsOverride", **size)
+
     async def picture(self, file: Path) -> None:
         answer = await self.send("Page.captureScreenshot", format="png")
         file.write_bytes(base64.b64decode(answer["data"]))
 
 
 @contextlib.asynccontextmanager
-async def open_page(address: str, profile: Path) -> AsyncIterator[Page]:
-    """A page that has loaded `address`."""
+async def open_page(address: str, profile: Path, *, ready: str = "main form") -> AsyncIterator[Page]:
+    """A page that has loaded `address` and shows an element that `ready` selects."""
     browser = find_browser()
     assert browser is not None
     words = [
@@ -66,6 +73,10 @@ async def open_page(address: str, profile: Path) -> AsyncIterator[Page]:
         "--no-first-run",
         "--disable-gpu",
         "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
         "--remote-debugging-port=0",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -89,7 +100,7 @@ async def open_page(address: str, profile: Path) -> AsyncIterator[Page]:
                 for domain in ("Runtime", "Log", "Page"):
                     await page.send(f"{domain}.enable")
                 await page.send("Page.navigate", url=address)
-                await page.until("document.readyState === 'complete' && !!document.querySelector('main form')")
+                await page.until(f"document.readyState === 'complete' && !!document.querySelector({ready!r})")
                 yield page
     finally:
         process.terminate()
