@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from genaiops.evaluators import Evaluation, RowScore
-from genaiops.experiments._attribution import attribute, first_difference
+from genaiops.experiments._attribution import attribute, first_difference, got_worse
 from genaiops.experiments._compare import Series, compare_series, noise_of, price_of_certainty, rank
 from genaiops.experiments._metrics import RowFacts, direction, measure, measure_segments, settle_names
 from genaiops.experiments._spec import MetricRule
@@ -143,6 +143,24 @@ def test_a_regression_is_traced_to_the_first_node_that_differs() -> None:
     )
 
     assert found["by_node"] == [{"node": "b", "rows": [0, 1], "count": 2}, {"node": "c", "rows": [2], "count": 1}]
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ([series([1, 0, 1]), series([1, 0, 1], "v")], False),
+        ([series([1, 0, 1]), series([1, 1, 1], "v")], False),
+        ([series([1, 0, 1]), series([1, 1, 0], "v")], True),
+        ([series([1, 0, 1]), series([1, 1, None], "v")], False),
+        ([series([1, 0, 1]), series([0, 0, 0], "v", "other metric")], False),
+        ([series([1, 2], higher_is_better=False), series([1, 3], "v", higher_is_better=False)], True),
+    ],
+    ids=["equal", "better", "one row worse", "not scored", "another metric", "higher is worse"],
+)
+def test_outcomes_are_needed_only_where_a_row_got_worse(pair: list[Series], expected: bool) -> None:
+    assert got_worse(pair) is expected
+    outcomes = {0: outcome(a=1), 1: outcome(a=1), 2: outcome(a=1)}
+    assert bool(attribute(pair, {"defaults": outcomes, "v": outcomes}, ["a"])) is expected
 
 
 def test_a_flow_without_nodes_is_named_as_a_whole() -> None:

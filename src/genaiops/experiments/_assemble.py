@@ -10,7 +10,7 @@ from typing import Any
 
 from genaiops.datasets import read_rows
 from genaiops.evaluators import Evaluation
-from genaiops.experiments._attribution import attribute
+from genaiops.experiments._attribution import attribute, got_worse
 from genaiops.experiments._compare import Series, compare_series, noise_of, price_of_certainty, rank
 from genaiops.experiments._metrics import RowFacts, direction, measure, measure_segments, metric_names
 from genaiops.experiments._spec import DatasetSpec, ExperimentSpec, MetricRule
@@ -264,14 +264,18 @@ def _regressions(
         baseline = next((item for item in runs if item.task.cell.is_baseline), None)
         if baseline is None:
             continue
-        before = {int(outcome["row"]): outcome for outcome in baseline.record.outcomes()}
+        before: dict[int, dict[str, Any]] = {}
         for run in runs:
-            if run is not baseline:
-                after = {int(outcome["row"]): outcome for outcome in run.record.outcomes()}
-                label = run.task.cell.label
-                pair = [s for s in here if s.is_baseline or s.variant == label]
-                found += attribute(pair, {baseline.task.cell.label: before, label: after}, order)
+            label = run.task.cell.label
+            pair = [s for s in here if s.is_baseline or s.variant == label]
+            if run is not baseline and got_worse(pair):
+                before = before or _outcomes_by_row(baseline)
+                found += attribute(pair, {baseline.task.cell.label: before, label: _outcomes_by_row(run)}, order)
     return found
+
+
+def _outcomes_by_row(run: Finished) -> dict[int, dict[str, Any]]:
+    return {int(outcome["row"]): outcome for outcome in run.record.outcomes()}
 
 
 def row_score_lines(

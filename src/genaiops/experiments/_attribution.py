@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from genaiops.experiments._compare import Series
@@ -18,6 +18,20 @@ def worse_rows(baseline: Series, candidate: Series) -> list[int]:
     before, after = baseline.by_row(), candidate.by_row()
     sign = 1 if baseline.higher_is_better else -1
     return [row for row in before if row in after and sign * (after[row] - before[row]) < 0]
+
+
+def got_worse(series: Sequence[Series]) -> bool:
+    """Whether any row of any metric is worse than with the baseline; where none is, nobody needs the outcomes."""
+    return any(worse_rows(baseline, candidate) for baseline, candidate in _pairs(series))
+
+
+def _pairs(series: Sequence[Series]) -> Iterator[tuple[Series, Series]]:
+    """Each candidate's series with the baseline's of the same metric."""
+    baselines = {item.key: item for item in series if item.is_baseline}
+    for candidate in series:
+        baseline = baselines.get(candidate.key)
+        if baseline is not None and not candidate.is_baseline:
+            yield baseline, candidate
 
 
 def first_difference(before: Mapping[str, Any], after: Mapping[str, Any], order: Sequence[str]) -> str:
@@ -49,12 +63,8 @@ def attribute(
         outcomes: Label of the variant -> row -> outcome, of one dataset.
         order: Nodes in the order they run.
     """
-    baselines = {item.key: item for item in series if item.is_baseline}
     found = []
-    for candidate in series:
-        baseline = baselines.get(candidate.key)
-        if baseline is None or candidate.is_baseline:
-            continue
+    for baseline, candidate in _pairs(series):
         rows = worse_rows(baseline, candidate)
         old, new = outcomes.get(baseline.variant, {}), outcomes.get(candidate.variant, {})
         grouped = _by_node(((row, old[row], new[row]) for row in rows if row in old and row in new), order)

@@ -301,12 +301,14 @@ class _Experiment:
             record = await self.run_task(task, together)
         if record is None:
             return
-        self._finished[task.id] = Finished(task, record)
+        finished = self._finished[task.id] = Finished(task, record)
         self._tell(ExperimentEvent(kind="run", name=task.id, message=_run_in_words(task, record)))
         if together.interrupted or not self._request.evaluate:
             return
-        for raw in await self.evaluate(task, record, evaluations):
-            self._raws.append(raw)
+        # Now, while other processes are at work, and in a thread: rows of other runs must not wait for it.
+        latency = asyncio.to_thread(finished.latency)
+        raws, _ = await asyncio.gather(self.evaluate(task, record, evaluations), latency)
+        self._raws += raws
 
     async def run_task(self, task: RunTask, together: RunTogether) -> RunRecord | None:
         """Run a task, or take what an earlier attempt has finished of it."""
