@@ -24,13 +24,14 @@ from typing import Any, NoReturn
 _LENGTH = struct.Struct("!I")
 _STREAMS = 3
 _MODULE_ENDINGS = (".py", ".pyc", ".so")
-# What every host has imported when the first line of a flow's code runs.
+# What every host of a flow that is a file has imported when the first line of the flow's code runs.
 _EVERY_HOST = (
     "genaiops.host._main",
     "genaiops.host._session",
     "genaiops.connections",
     "genaiops.flows",
     "genaiops.compat",
+    "ruamel.yaml",
 )
 
 
