@@ -37,6 +37,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 @click.option("--rpm", type=click.IntRange(min=1), help="Requests a minute to one deployment, of all workers together.")
 @click.option("--tpm", type=click.IntRange(min=1), help="Tokens a minute to one deployment, of all workers together.")
 @click.option("--deadline", default=300.0, show_default=True, metavar="S", help="Seconds for one request, then 504.")
+@click.option(
+    "--max-stuck", default=16, show_default=True, help="Threads of flow code past their deadline that a worker bears."
+)
 @click.option("--max-body", default=4 * 1024 * 1024, show_default=True, metavar="BYTES", help="Larger bodies get 413.")
 @click.option("--drain-delay", default=1.0, show_default=True, metavar="S", help="Still answer so long after SIGTERM.")
 @click.option("--grace", default=25.0, show_default=True, metavar="S", help="End so long after SIGTERM at the latest.")
@@ -56,6 +59,7 @@ def serve(
     rpm: int | None,
     tpm: int | None,
     deadline: float,
+    max_stuck: int,
     max_body: int,
     drain_delay: float,
     grace: float,
@@ -92,6 +96,7 @@ def serve(
             "concurrency": concurrency,
             "queue": queue,
             "deadline_s": deadline,
+            "max_stuck": max_stuck,
             "max_body_bytes": max_body,
             "drain_delay_s": drain_delay,
             "grace_s": grace,

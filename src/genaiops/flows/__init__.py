@@ -31,6 +31,7 @@ from genaiops.flows._open import open_plan
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, NodeOutcome, Outcome, Services
 from genaiops.flows._plan import Plan
 from genaiops.flows._references import Reference, parse_reference
+from genaiops.flows._threads import WorkerThreads
 from genaiops.flows._types import DynamicList, FilePath, GeneratedBy, InputSetting, PromptTemplate, Secret
 from genaiops.flows._yaml import YamlDocument, load_yaml, parse_yaml
 
@@ -69,6 +70,7 @@ __all__ = [
     "UserErrorException",
     "ValidationException",
     "VariantSet",
+    "WorkerThreads",
     "YamlDocument",
     "check_flow",
     "check_mapping",

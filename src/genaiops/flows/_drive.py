@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from genaiops.flows._compile import CompiledNode
 from genaiops.flows._row import Finished, GraphRow
 from genaiops.flows._run_node import run_node, run_node_async
-from genaiops.flows._threads import WorkerThreads, take_turn
+from genaiops.flows._threads import WorkerThreads, is_left, take_turn
 
 
 def drive_in_thread(row: GraphRow, ready: list[CompiledNode], threads: WorkerThreads) -> None:
@@ -21,12 +21,12 @@ def drive_in_thread(row: GraphRow, ready: list[CompiledNode], threads: WorkerThr
     Nodes that could run at the same time are offered to other threads; what nobody has begun when this thread is free
     again, it runs itself. So a chain never leaves the thread, and no thread waits for one that cannot start.
     """
-    while len(ready) == 1 and row.error is None and not row.is_abandoned:
+    while len(ready) == 1 and row.error is None and not (row.is_abandoned or is_left()):
         ready = row.finish(run_node(ready[0], row))
     if not ready:
         return
     beside = _Beside(row, threads)
-    while (ready or beside.is_open) and row.error is None and not row.is_abandoned:
+    while (ready or beside.is_open) and row.error is None and not (row.is_abandoned or is_left()):
         if ready:
             node = ready.pop(0)
             for other in ready:

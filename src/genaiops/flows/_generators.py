@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from genaiops.flows._threads import is_left
+
 
 class GeneratorProxy(Iterator[Any]):
     """An iterator that remembers the items it gave."""
@@ -61,8 +63,20 @@ def watched(value: Any) -> Any:
 
 
 def joined(iterator: Iterator[Any]) -> str:
-    """All items as one text, whatever their types."""
-    return "".join(str(item) for item in iterator)
+    """All items as one text, whatever their types.
+
+    Raises:
+        TimeoutError: Nobody waits for it any more; a generator that never ends would fill the memory.
+    """
+    pieces = []
+    for item in iterator:
+        if is_left():
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            raise TimeoutError("Nobody waits for the rest of this generator.")
+        pieces.append(str(item))
+    return "".join(pieces)
 
 
 async def joined_async(iterator: AsyncIterator[Any]) -> str:

@@ -31,6 +31,7 @@ class WorkerThreads:
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
+        self.stuck = 0  # threads that run a function nobody waits for any more
 
     def submit(self, job: Job) -> None:
         """Run `job` on a thread; what it returns or raises is nobody's concern."""
@@ -44,38 +45,50 @@ class WorkerThreads:
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
         """Run a function on a thread, in a copy of the current context, and wait for it.
 
-        When the waiting task is cancelled, a function that has begun goes on and its thread is replaced; one that has
-        not begun never will.
+        When the waiting task is cancelled, a function that has begun goes on (`is_left` tells it) and its thread is
+        replaced until it is back; one that has not begun never will.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         context = copy_context()
-        turn = [True]
+        # Who takes the first decides whether it begins; the second, whether it ended before it was left.
+        turn, awaited = [True], [True]
 
         def job() -> None:
             if not take_turn(turn):
                 return
+            _here.awaited = awaited
             try:
                 result = context.run(function, *args)
             except BaseException as error:  # noqa: BLE001 - handed to the waiting task, whatever it is
                 _hand_over(loop, future, None, error)
             else:
                 _hand_over(loop, future, result, None)
+            _here.awaited = None
+            if not take_turn(awaited):
+                self._come_back()
 
         self.submit(job)
         try:
             return await future
         except asyncio.CancelledError:
-            if not take_turn(turn):
+            if not take_turn(turn) and take_turn(awaited):
                 self._replace_one()
             raise
 
     def _replace_one(self) -> None:
-        """Allow one thread more, in the place of one that hangs."""
+        """Allow one thread more, in the place of one that is stuck."""
         with self._lock:
+            self.stuck += 1
             self._size += 1
             if not self._jobs.empty():
                 self._start()
+
+    def _come_back(self) -> None:
+        """A thread that was stuck has come back; the one in its place may stay as a spare."""
+        with self._lock:
+            self.stuck -= 1
+            self._size -= 1
 
     def _start(self) -> None:
         self._threads += 1
@@ -100,6 +113,15 @@ class WorkerThreads:
                 # A thread is idle when no job waits for it: those that wait have been counted already.
                 if self._jobs.empty():
                     self._idle += 1
+
+
+_here = threading.local()
+
+
+def is_left() -> bool:
+    """Whether nobody waits any more for the function that runs on this thread: it may as well stop."""
+    awaited = getattr(_here, "awaited", None)
+    return awaited is not None and not awaited
 
 
 def take_turn(turn: list[bool]) -> bool:

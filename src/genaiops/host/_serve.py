@@ -85,18 +85,16 @@ def _import_ahead() -> None:
 
 def _run(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> int:
     if sys.platform == "win32":
-        asyncio.run(_serve(hello, workspace, redact, pipe))
-    else:
-        import uvloop
+        return asyncio.run(_serve(hello, workspace, redact, pipe))
+    import uvloop
 
-        uvloop.run(_serve(hello, workspace, redact, pipe))
-    return 0
+    return int(uvloop.run(_serve(hello, workspace, redact, pipe)))
 
 
-async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> None:
+async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[str], str], pipe: ParentPipe) -> int:
     from genaiops.connections import load_transport
     from genaiops.flows import open_plan
-    from genaiops.serving import Board, ServeOptions, Service, serve
+    from genaiops.serving import WORN_OUT, Board, ServeOptions, Service, serve
 
     options = ServeOptions.from_json(hello["serve"])
     request = hello["request"]
@@ -128,13 +126,17 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
             # A fifth of a second of importing that the first model call would wait for otherwise; readiness does not.
             threading.Thread(target=load_transport, daemon=True).start()
 
-    await serve(service, sock, on_ready=say_ready, on_stop=lambda: _end_within(options.grace_s))
+    def code() -> int:
+        return WORN_OUT if service.is_worn_out else 0
+
+    await serve(service, sock, on_ready=say_ready, on_stop=lambda: _end_within(options.grace_s, code()))
     if exporter is not None and (trouble := exporter.close(_LAST_SPANS_S)):
         log.warning(trouble)
     if request_log is not None:
         request_log.close()
     await plan.close()
     await workspace.close()
+    return code()
 
 
 def _span_exporter(workspace: Workspace, resource: dict[str, Any]) -> SpanExporter | None:
@@ -169,8 +171,8 @@ def _follow_parent(pipe: ParentPipe, grace_s: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _end_within(grace_s: float) -> None:
+def _end_within(grace_s: float, code: int = 0) -> None:
     """Whatever hangs (a thread of flow code, a log on a slow disk), the process is gone within the grace period."""
-    timer = threading.Timer(max(0.0, grace_s - _SPARED_S), os._exit, (0,))
+    timer = threading.Timer(max(0.0, grace_s - _SPARED_S), os._exit, (code,))
     timer.daemon = True
     timer.start()

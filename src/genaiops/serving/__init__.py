@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from genaiops.serving._server import serve
     from genaiops.serving._service import Service
     from genaiops.serving._supervisor import serve_flow
-    from genaiops.serving._workers import Shared, Worker, early_workers, open_shared
+    from genaiops.serving._workers import WORN_OUT, Shared, Worker, early_workers, open_shared
 
 __all__ = [
     "ASSERTIONS_FILE",
+    "WORN_OUT",
     "Admission",
     "Board",
     "EndpointAssertions",
@@ -74,6 +75,7 @@ _HOMES = {
     "Service": "_service",
     "Shared": "_workers",
     "Slot": "_admission",
+    "WORN_OUT": "_workers",
     "Worker": "_workers",
     "check_endpoint": "_endpoint",
     "create_app": "_app",

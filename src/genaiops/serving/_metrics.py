@@ -93,9 +93,10 @@ def metrics_text(metrics: Metrics, gauges: Iterable[Mapping[str, int]]) -> str:
 
     Args:
         metrics: What all workers have done.
-        gauges: How each of them is now: `in_flight`, `waiting`, `ready`.
+        gauges: How each of them is now: `in_flight`, `waiting`, `stuck`, `ready`.
     """
     workers = list(gauges)
+    stuck = sum(worker["stuck"] for worker in workers)
     lines = [
         "# HELP genaiops_requests_total Requests answered.",
         "# TYPE genaiops_requests_total counter",
@@ -121,6 +122,7 @@ def metrics_text(metrics: Metrics, gauges: Iterable[Mapping[str, int]]) -> str:
         ("disconnected_total", "counter", "Clients that left before their answer.", metrics.disconnected),
         ("rows_in_flight", "gauge", "Rows in flight now.", sum(worker["in_flight"] for worker in workers)),
         ("requests_waiting", "gauge", "Requests waiting for a slot now.", sum(worker["waiting"] for worker in workers)),
+        ("threads_stuck", "gauge", "Threads that run flow code for requests answered already.", stuck),
         ("ready", "gauge", "1 when new requests are welcome.", min(worker["ready"] for worker in workers)),
         ("workers", "gauge", "Worker processes whose figures these are.", len(workers)),
     ):

@@ -21,6 +21,8 @@ class ServeOptions:
         concurrency: Rows in flight in one worker; more wait.
         queue: Requests that may wait in one worker; more are refused at once with 429.
         deadline_s: How long one request may take, waiting included; then it is answered with 504.
+        max_stuck: So many threads of one worker may run flow code whose requests have been answered without it; then
+            the worker is replaced, for threads cannot be ended.
         body_timeout_s: How long a client may take to send headers, and again to send a body.
         stall_timeout_s: How long a client may stop reading its answer; then the connection is cut.
         max_body_bytes: Larger bodies are refused with 413.
@@ -44,6 +46,7 @@ class ServeOptions:
     concurrency: int = 256
     queue: int = 512
     deadline_s: float = 300.0
+    max_stuck: int = 16
     body_timeout_s: float = 15.0
     stall_timeout_s: float = 60.0
     max_body_bytes: int = 4 * 1024 * 1024
@@ -60,7 +63,7 @@ class ServeOptions:
     log_max_files: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("workers", "concurrency", "max_body_bytes", "log_max_bytes", "log_max_files"):
+        for name in ("workers", "concurrency", "max_stuck", "max_body_bytes", "log_max_bytes", "log_max_files"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"Expected {name} to be at least 1, found {getattr(self, name)}.")
         for name in ("deadline_s", "body_timeout_s", "stall_timeout_s", "grace_s"):

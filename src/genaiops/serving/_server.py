@@ -53,7 +53,7 @@ async def serve(
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer requests on `sock` until SIGTERM or SIGINT.
+    """Answer requests on `sock` until SIGTERM or SIGINT, or until too many threads are stuck to go on.
 
     Args:
         service: The compiled flow; its phase is kept here.
@@ -62,6 +62,7 @@ async def serve(
         on_stop: Called once, when the end begins.
     """
     stop = _stop_event()
+    service.on_worn_out = stop.set
     server = make_server(service)
     running = asyncio.ensure_future(_serve_quietly(server, sock))
     while not server.started and not running.done():

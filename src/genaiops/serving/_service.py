@@ -9,14 +9,13 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote
 
-from genaiops.flows import Flow, Outcome, Plan
+from genaiops.flows import Flow, Outcome, Plan, WorkerThreads
 from genaiops.plain_text import plural
 from genaiops.serving._admission import Admission, QueueFull, Slot
 from genaiops.serving._board import Board
@@ -64,7 +63,10 @@ class Service:
         self._working: set[asyncio.Task[Any]] = set()
         self.quick = QuickRows(self.plan.is_sync)
         # Plain generators are advanced here; the loop's own threads would be six for all clients.
-        self.stream_threads = ThreadPoolExecutor(self.options.concurrency, thread_name_prefix="stream")
+        self.stream_threads = WorkerThreads(self.options.concurrency, "stream")
+        # Called once, when too many threads are stuck for this process to go on.
+        self.on_worn_out: Callable[[], None] = lambda: None
+        self.is_worn_out = False
 
     @property
     def flow(self) -> Flow:
@@ -82,6 +84,21 @@ class Service:
     def has_closed(self) -> bool:
         """No request is begun any more."""
         return self.phase == "closing"
+
+    @property
+    def stuck(self) -> int:
+        """Threads that run flow code whose requests have been answered without it: by the deadline, or for nobody."""
+        return self.plan.threads.stuck + self.stream_threads.stuck
+
+    def look_at_threads(self) -> None:
+        """Give up when too many are stuck: they cannot be ended, and what they do slows down all others."""
+        if self.stuck >= self.options.max_stuck and not self.is_worn_out:
+            self.is_worn_out = True
+            log.warning(
+                "%s: this worker is replaced",
+                plural(self.stuck, "thread") + " of flow code whose requests have been answered do not come back",
+            )
+            self.on_worn_out()
 
     @property
     def public_outputs(self) -> list[str]:
@@ -114,6 +131,7 @@ class Service:
     def _figures(self) -> dict[str, Any]:
         admission = self.admission
         now = {"in_flight": admission.in_flight, "waiting": admission.waiting, "ready": int(self.phase == "ready")}
+        now["stuck"] = self.stuck
         return {"metrics": self.metrics.to_json(), "now": now}
 
     def authorize(self, scope: Scope) -> None:
@@ -175,6 +193,7 @@ class Service:
                     self.export(outcome.spans)
         finally:
             await slot.__aexit__(None, None, None)
+            self.look_at_threads()
 
     async def _run_within_deadline(self, inputs: Mapping[str, Any], recorder: SpanRecorder, started: float) -> Outcome:
         async with asyncio.timeout_at(started + self.options.deadline_s):
@@ -209,6 +228,7 @@ class Service:
             raise RequestRefused(504, f"No answer within {self.options.deadline_s:g} s.", code=SYSTEM_ERROR) from error
         finally:
             self._working.discard(task)
+            self.look_at_threads()
 
     def _note(self, outcome: Outcome, request_id: str) -> None:
         """Count a row that has ended, and log it."""

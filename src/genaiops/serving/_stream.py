@@ -6,10 +6,10 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
+from genaiops.flows import WorkerThreads
 from genaiops.serving._presence import Presence
 from genaiops.serving._responses import encode
 from genaiops.serving._service import Service, StreamedRow
@@ -27,16 +27,15 @@ _END = object()
 _LEFT, _CLOSING = "left", "closing"
 
 
-async def pieces(stream: Any, threads: Executor) -> AsyncIterator[Any]:
+async def pieces(stream: Any, threads: WorkerThreads) -> AsyncIterator[Any]:
     """The pieces of a plain or async generator; a plain one is advanced in a thread."""
     if isinstance(stream, AsyncIterator):
         async for piece in stream:
             yield piece
         return
-    loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
     while True:
-        piece = await loop.run_in_executor(threads, partial(context.run, next, stream, _END))
+        piece = await threads.run(partial(context.run, next, stream, _END))
         if piece is _END:
             return
         yield piece

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from genaiops.errors import HostError
 from genaiops.serving._ending import end_through_loop, unwinding
 from genaiops.serving._options import ServeOptions
-from genaiops.serving._workers import Shared, Worker
+from genaiops.serving._workers import WORN_OUT, Shared, Worker
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
@@ -165,7 +165,8 @@ class Supervisor:
 
     async def _replace(self, number: int, worker: Worker) -> None:
         lived_s = time.monotonic() - worker.started
-        self._quick_deaths = self._quick_deaths + 1 if lived_s < _STEADY_S else 0
+        is_quick = lived_s < _STEADY_S and worker.exit_code != WORN_OUT
+        self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
         log.warning("worker %d ended with exit code %s after %.1f s", number, worker.exit_code, lived_s)
         if self._quick_deaths >= _MOST_QUICK_DEATHS:
             raise HostError(f"The workers die again and again (exit code {worker.exit_code}).")

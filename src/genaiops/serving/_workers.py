@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from genaiops.runs import HostSetup
 
 
+# The exit code of a worker that gave up its place to a fresh one. Source: EX_TEMPFAIL of sysexits.h.
+WORN_OUT = 75
+
+
 @dataclass(frozen=True)
 class Shared:
     """What all workers of a server inherit.
