@@ -381,13 +381,22 @@ def test_a_budget_of_requests_a_minute_is_kept() -> None:
     assert _run(ModelServerOptions(), work, rpm=1200) >= 29 / 20 * 0.9
 
 
-def test_a_budget_of_tokens_a_minute_is_kept() -> None:
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_budget_of_tokens_a_minute_is_kept(streams: bool) -> None:
     """Room for ten seconds' worth (1,000), then 100 tokens a second; a call is estimated at 50 of reply and some."""
 
     async def work(server: ModelServer, models: Models) -> float:
         started = time.monotonic()
         body = _body("x" * 200, max_tokens=50)
-        await asyncio.gather(*(models.call(_azure(server), body, api="chat") for _ in range(11)))
+
+        async def ask() -> None:
+            if not streams:
+                await models.call(_azure(server), body, api="chat")
+                return
+            async for _ in models.stream(_azure(server), body, api="chat"):
+                pass
+
+        await asyncio.gather(*(ask() for _ in range(11)))
         return time.monotonic() - started
 
     assert _run(ModelServerOptions(), work, tpm=6000) >= 0.3

@@ -145,7 +145,8 @@ class Engine:
         asked_s = self._options.clock()
         while True:
             body = lane.fit(asked.body)
-            ticket = await lane.limiter.acquire(is_retry=course is not None)
+            tokens = estimate_tokens(body) if self._options.tpm else 0
+            ticket = await lane.limiter.acquire(tokens=tokens, is_retry=course is not None)
             course = self._course(course, asked, asked_s)
             chunks: list[dict[str, Any]] = []
             try:
@@ -166,7 +167,8 @@ class Engine:
                 raise self._unexpected(error, asked, course) from error
             # The server's part ended with the first chunk; how fast the rest is read is the reader's affair.
             ticket.sent_s = self._options.clock() - first_s
-            yield {"_reply": self._finish(lane, asked, ticket, WireReply(body_of_chunks(chunks), {}), course, 0)}
+            whole = WireReply(body_of_chunks(chunks), {})
+            yield {"_reply": self._finish(lane, asked, ticket, whole, course, tokens)}
             return
 
     def limits(self) -> dict[str, list[Change]]:
