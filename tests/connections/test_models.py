@@ -21,7 +21,7 @@ from genaiops.connections import (
     SerpConnection,
     ServerlessConnection,
 )
-from genaiops.errors import ConnectionSettingsError
+from genaiops.errors import ConnectionSettingsError, MissingExtraError
 from genaiops.testing import ModelServer, ModelServerOptions
 from genaiops.tracing import SpanRecorder
 from tests.slowness import seconds_here
@@ -471,3 +471,33 @@ def test_a_loop_that_flow_code_runs_in_a_thread_takes_no_other_call_with_it() ->
             return await asyncio.to_thread(ask_all, server.url)
 
     assert asyncio.run(main()) == [str(number) for number in range(24)]
+
+
+def test_an_address_that_still_names_a_variable_fails_at_once_and_names_it() -> None:
+    async def work(server: ModelServer, models: Models) -> tuple[str, float]:
+        started = time.monotonic()
+        connection = OpenAIConnection(_KEY, base_url="https://${REGION}.example.com/${env:PLACE}/v1", name="aoai")
+        with pytest.raises(ConnectionSettingsError) as raised:
+            await models.call(connection, _body(), api="chat")
+        with pytest.raises(ConnectionSettingsError, match="REGION, PLACE"):
+            models.require(connection)
+        return raised.value.message, time.monotonic() - started
+
+    message, took_s = _run(ModelServerOptions(), work)
+
+    assert "'aoai' names a variable that is not set: REGION, PLACE." in message
+    assert took_s < 1
+
+
+def test_a_sign_in_without_its_package_is_known_before_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure", None)
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    connection = AzureOpenAIConnection(api_base="https://x.example.com", auth_mode="meid_token")
+    models = Models()
+
+    with pytest.raises(MissingExtraError, match="azure-identity") as raised:
+        models.require(connection)
+
+    models.close()
+    assert raised.value.exit_code == 2
+    assert "genaiops[azure]" in str(raised.value.hint)

@@ -24,6 +24,7 @@ from genaiops.connections._errors import ModelCallError, ModelRefusedError, Retr
 from genaiops.connections._faults import SimulatedWire
 from genaiops.connections._lane import Lane
 from genaiops.connections._pace import Change, Pace, Ticket
+from genaiops.connections._ready import require_address
 from genaiops.connections._redaction import Redactor
 from genaiops.connections._retry import Tries, WireError
 from genaiops.connections._types import SimulatedConnection
@@ -203,6 +204,7 @@ class Engine:
         key = (model_endpoint(asked.connection), str(asked.body.get("model") or ""))
         lane = self._lanes.get(key)
         if lane is None:
+            require_address(asked.connection)
             options = self._options
             pace = Pace(most=options.max_concurrency, rate_cap=options.rpm / 60 if options.rpm else inf)
             pace.expect(options.expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import MissingExtraError
@@ -18,13 +19,31 @@ def _credential() -> Any:
     try:
         from azure.identity import DefaultAzureCredential
     except ImportError as error:
-        raise MissingExtraError(
-            "azure-identity",
-            extra="azure",
-            purpose="to sign in with Microsoft Entra ID (auth_mode: meid_token)",
-            instead="give the connection or the model's configuration an api_key",
-        ) from error
+        raise _missing() from error
     return DefaultAzureCredential()
+
+
+def require_entra() -> None:
+    """Whether there will be something to sign in with.
+
+    Raises:
+        MissingExtraError: azure-identity is not installed.
+    """
+    try:
+        found = find_spec("azure.identity")
+    except ModuleNotFoundError:  # not even `azure`
+        found = None
+    if found is None:
+        raise _missing()
+
+
+def _missing() -> MissingExtraError:
+    return MissingExtraError(
+        "azure-identity",
+        extra="azure",
+        purpose="to sign in with Microsoft Entra ID (auth_mode: meid_token)",
+        instead="give the connection or the model's configuration an api_key",
+    )
 
 
 def get_entra_token(scope: str = ENTRA_SCOPE) -> str:

@@ -19,6 +19,7 @@ from genaiops.connections._base import Connection
 from genaiops.connections._calls import Api, ModelReply, chunks_of_body, model_endpoint, reply_from_body
 from genaiops.connections._engine import Asked, Engine, EngineOptions
 from genaiops.connections._errors import ModelCallError
+from genaiops.connections._ready import require_ready
 from genaiops.connections._recording import Recording, canonical_request
 from genaiops.connections._redaction import Redactor
 from genaiops.connections._types import AzureOpenAIConnection, SimulatedConnection
@@ -135,6 +136,16 @@ class Models:
         for engine in (self._engine, self._own_engine):
             if engine is not None:
                 engine.expect(concurrency)
+
+    def require(self, connection: Connection) -> None:
+        """Make sure, before the first row, that a connection can be used as models are called here.
+
+        Raises:
+            ConnectionSettingsError: It does not lead to a model, or its address names a variable that is not set.
+            MissingExtraError: It signs in with a package that is not installed.
+        """
+        if self.mode != "replay" and not isinstance(connection, SimulatedConnection):
+            require_ready(connection)
 
     async def call(
         self,

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from genaiops.connections import Connection
 from genaiops.errors import FlowDefinitionError, RowError
 from genaiops.flows._compile import CompiledNode, Compiler
 from genaiops.flows._literals import LiteralPreparer
@@ -199,6 +200,9 @@ class ModelNodes:
         connection: Any,
         is_streamed: bool,
     ) -> CompiledNode:
+        models = self._services.models
+        if models is not None and isinstance(connection, Connection):
+            models.require(connection)
         is_read = any(
             reference.kind == "node" and reference.name == node.name
             for other in self._flow.nodes

@@ -57,7 +57,9 @@ class PromptyPlan(Plan):
         if self.services.connections is None:
             return
         try:
-            self._prompty.model(self._prompt_services())
+            model = self._prompty.model(self._prompt_services())
+            if self.services.models is not None:
+                self.services.models.require(model.connection)
         except ConnectionSettingsError as error:
             if error.file is None:
                 error.file, error.line = str(self.flow.path), self._line_of_model(error.kind)
