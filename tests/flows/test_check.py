@@ -514,6 +514,62 @@ def test_files_that_a_prompty_and_code_name_outside_the_folder_are_doubtful(tmp_
     assert found == [("a.prompty", 4), ("a.prompty", 6), ("main.py", 1)]
 
 
+def test_images_that_a_flow_names_outside_its_folder_are_doubtful(tmp_path: Path) -> None:
+    flow = tmp_path / "f"
+    flow.mkdir()
+    (flow / "flow.dag.yaml").write_text(
+        "inputs:\n"
+        "  picture: {type: image, default: ../shared/cat.png}\n"
+        "  other: {type: image, default: inside/cat.png}\n"
+        "  page: {type: image, default: 'https://example.com/cat.png'}\n"
+        "  parts:\n"
+        "    type: list\n"
+        "    default:\n"
+        "    - hello\n"
+        "    - data:image/png;path: ../shared/dog.png\n"
+        "    - {type: image_file, image_file: {path: ../shared/cow.png}}\n"
+        "outputs: {}\n"
+        "nodes: []\n",
+        encoding="utf-8",
+    )
+    (flow / "a.prompty").write_text(
+        "---\nmodel: {api: chat}\ninputs: {p: {type: string}}\nsample:\n"
+        "  p: 'data:image/png;path:../shared/cat.png'\n---\nuser:\n{{p}}\n",
+        encoding="utf-8",
+    )
+
+    found = sorted(place(f) for f in check_flow(flow) if f.code == "file-outside")
+
+    assert found == [("a.prompty", 5), ("flow.dag.yaml", 2), ("flow.dag.yaml", 9), ("flow.dag.yaml", 10)]
+
+
+@pytest.mark.parametrize(
+    ("template", "severity", "line"),
+    [
+        ("user:\n{% include 'shared.jinja2' %}\n", "error", 2),
+        ("{% extends 'shared.jinja2' %}\n", "error", 1),
+        ("user:\n{% import 'macros.jinja2' as m %}{{ m.say('x') }}\n", "error", 2),
+        ("user:\n\n{% from 'macros.jinja2' import say %}\n", "error", 3),
+        ("user:\n{% if text == 'never' %}{% include 'shared.jinja2' %}{% endif %}\n", "warning", 2),
+    ],
+)
+def test_a_template_that_wants_another_one_is_found_before_a_row_fails(
+    tmp_path: Path, template: str, severity: str, line: int
+) -> None:
+    """With prompt flow too a template has no others beside it: jinja2 answers "no loader for this environment"."""
+    folder = write(
+        tmp_path,
+        flow_dag_yaml="inputs: {text: {type: string}}\noutputs: {}\nnodes:\n- name: ask\n  type: prompt\n"
+        "  source: {type: code, path: ask.jinja2}\n  inputs: {text: '${inputs.text}'}\n",
+        ask_jinja2=template,
+    )
+
+    found = [f for f in check_flow(folder) if f.code == "JinjaTemplateError"]
+
+    assert [(f.severity, place(f)) for f in found] == [(severity, ("ask.jinja2", line))]
+    assert "templates are rendered by themselves" in found[0].message
+
+
 @pytest.mark.parametrize(
     ("names", "hint"),
     [

@@ -80,8 +80,6 @@ def test_a_worker_with_too_many_stuck_threads_is_replaced_and_clients_are_answer
         assert (status, counted) == (504, 2)
         assert metric(server, "threads_stuck") == 0
         assert not any(is_alive(worker) for worker in before)
-        assert (
-            "3 threads still run flow code whose requests have been answered: this worker is replaced" in server.errors
-        )
+        assert "3 threads still busy with requests that have been answered: this worker is replaced" in server.errors
         started = time.monotonic()
         assert (server.stop(), time.monotonic() - started < 5) == (0, True)

@@ -15,7 +15,7 @@ from genaiops.cli._session import open_settings
 
 if TYPE_CHECKING:
     from genaiops.cli._build_proof import Proof
-    from genaiops.packaging import BuiltImage, Package
+    from genaiops.packaging import BuildSpec, BuiltImage, Package
 
 
 @click.command()
@@ -74,6 +74,7 @@ def build(
     settings = open_settings(folders=[source if source.is_dir() else source.parent])
     words = BuildWords(env_name=env_name, base=base, tag=tag, labels=label, variant=variant, init=init)
     spec = build_spec(source, words, settings, harmless=harmless)
+    _warn_of_what_stays_behind(spec)
     proofs: list[Proof] = []
 
     def prove(built: BuiltImage) -> None:
@@ -88,6 +89,18 @@ def build(
         echo_json({"schema_version": 1, **built.to_json(), **proofs[0].to_json()})
     else:
         _show(built, proofs[0], tag)
+
+
+def _warn_of_what_stays_behind(spec: BuildSpec) -> None:
+    """Files that the code or a sample only seems to read from outside; what is needed for sure ends the build."""
+    from genaiops.flows import outside_files, survey_flow
+
+    for found in outside_files(survey_flow(spec.flow.path, every_variant=False, chosen=spec.flow.chosen)):
+        if not found.is_needed:
+            text = (
+                f"{found.file}:{found.line}: {found.written!r} lies outside the flow's folder: it is not in the image"
+            )
+            say("warning", text, color="yellow")
 
 
 def _show(built: BuiltImage, proof: Proof, tag: str) -> None:

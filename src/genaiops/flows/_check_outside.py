@@ -14,8 +14,11 @@ from genaiops.flows._check_prompty import split_prompty
 from genaiops.flows._check_report import Report
 from genaiops.flows._check_source import parse_source
 from genaiops.flows._check_survey import FlowSurvey
+from genaiops.flows._yaml import YamlDocument
 
 _FILE = re.compile(r"\$\{file:(.*?)\}", re.DOTALL)
+_IMAGE_KEY = re.compile(r"data:image/[^;]*;path")
+_IMAGE_TEXT = re.compile(r"data:image/[^;]*;\s*path:\s*(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class OutsideFile:
 
 
 def outside_files(survey: FlowSurvey) -> list[OutsideFile]:
-    """Files that promptys of a flow refer to, and existing files that its code names, outside of the flow's folder."""
+    """Files outside of the flow's folder: that its promptys refer to, its values show as images, its code names."""
     home = survey.files.home.resolve()
     prompties = [survey.path] if survey.kind == "prompty" else sorted(home.rglob("*.prompty"))
     named = [found for path in prompties for found in _named_by_prompty(path)]
+    if survey.kind != "prompty" and survey.document is not None:
+        named += _images(survey.path, survey.document.data, survey.document)
     named += [found for path in survey.python_files() for found in _named_by_code(path, home)]
     return [found for found in named if not (found.file.parent / found.written).resolve().is_relative_to(home)]
 
@@ -67,6 +72,23 @@ def _named_by_prompty(path: Path) -> Iterator[OutsideFile]:
             yield OutsideFile(path, parts.front.line(*place), reference[1], is_needed=True)
         elif place == ("sample",) and not front.get("inputs"):
             yield OutsideFile(path, parts.front.line(*place), text.removeprefix("file:").strip(), is_needed=True)
+    yield from _images(path, front, parts.front)
+
+
+def _images(path: Path, data: Any, document: YamlDocument) -> Iterator[OutsideFile]:
+    """Image files that the values of a file show; a sample's are only read where nothing else is given."""
+    for place, text in _texts(data, ()):
+        as_text = _IMAGE_TEXT.fullmatch(text)
+        is_key = _IMAGE_KEY.fullmatch(str(place[-1])) if place else None
+        if as_text or is_key or place[-2:] == ("image_file", "path") or _is_default_of_image(place, data):
+            written = as_text[1] if as_text else text
+            yield OutsideFile(path, document.line(*place), written.strip(), is_needed=place[0] != "sample")
+
+
+def _is_default_of_image(place: tuple[str | int, ...], data: Any) -> bool:
+    if len(place) != 3 or place[0] != "inputs" or place[2] != "default":
+        return False
+    return mapping(mapping(mapping(data).get("inputs")).get(str(place[1]))).get("type") == "image"
 
 
 def _named_by_code(path: Path, home: Path) -> Iterator[OutsideFile]:

@@ -62,6 +62,7 @@ def check_template(
         return None
     if not _check_filters(tree, environment, file=file, report=report, node=node, first_line=first_line):
         return None
+    _check_other_templates(tree, file=file, report=report, node=node, first_line=first_line)
     try:
         return Template(text, frozenset(meta.find_undeclared_variables(tree)), first_line)
     except TemplateError as error:
@@ -96,6 +97,29 @@ def _check_filters(
             hint=near(name, known),
         )
     return not unknown
+
+
+def _check_other_templates(
+    tree: nodes.Template, *, file: Path, report: Report, node: str | None, first_line: int
+) -> None:
+    """A template is rendered by itself, as prompt flow does it: no other one is read, so these tags fail."""
+    from jinja2 import nodes
+
+    kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+    maybe = [found for branch in tree.find_all((nodes.If, nodes.For)) for found in branch.find_all(kinds)]
+    for found in tree.find_all(kinds):
+        word = {"FromImport": "import"}.get(type(found).__name__, type(found).__name__.lower())
+        template = getattr(found, "template", None)
+        named = template.value if isinstance(template, nodes.Const) else "another template"
+        tell = report.warning if any(found is other for other in maybe) else report.error
+        tell(
+            "JinjaTemplateError",
+            f"The template cannot {word} {named!r}: templates are rendered by themselves.",
+            file=file,
+            line=found.lineno + first_line - 1,
+            node=node,
+            hint="Write the text into the template, or pass it as an input.",
+        )
 
 
 def near(name: str, known: Iterable[str]) -> str | None:

@@ -95,8 +95,8 @@ class Service:
         if self.stuck >= self.options.max_stuck and not self.is_worn_out:
             self.is_worn_out = True
             log.warning(
-                "%s: this worker is replaced",
-                plural(self.stuck, "thread") + " of flow code whose requests have been answered do not come back",
+                "%s still busy with requests that have been answered: this worker is replaced",
+                plural(self.stuck, "thread"),
             )
             self.on_worn_out()
 
