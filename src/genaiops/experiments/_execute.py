@@ -287,6 +287,8 @@ class _Experiment:
             flow = evaluations.flow_of(evaluation)
             if flow is not None:
                 flows[flow] = evaluation_spec(self._spec, evaluation, self._request, flow=flow, run=self._folder)
+        # Not before: everybody waits for the first host of the application.
+        await self._progress.started.wait()
         await asyncio.gather(*(together.warm(spec) for spec in flows.values()), return_exceptions=True)
         # New answers of the application are new questions to its judges.
         await self._progress.called.wait()

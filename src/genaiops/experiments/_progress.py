@@ -20,7 +20,8 @@ class Progress:
         self._tell = tell
         self._planned = total
         self._runs: dict[str, RunEvent] = {}
-        # A model was called; until then all may be kept.
+        # Rows of the application have begun; a model was called, until then all may be kept.
+        self.started = asyncio.Event()
         self.called = asyncio.Event()
 
     def see(self, event: RunEvent) -> None:
@@ -29,6 +30,8 @@ class Progress:
             self._tell(ExperimentEvent(kind="warning", name=event.run, message=event.message))
             return
         self._runs[event.run] = event
+        if event.kind == "started":
+            self.started.set()
         if event.model_calls:
             self.called.set()
         self._pass_on()
