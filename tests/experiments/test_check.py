@@ -10,6 +10,19 @@ import pytest
 from genaiops.experiments import PlanRequest, check_use_case
 from tests.experiments.usecase import BASE, make_use_case, settings_of, write, write_rows
 
+VARIANTS = """inputs:
+  url: {type: string}
+outputs:
+  category: {type: string, reference: "${classify.output}"}
+nodes:
+- {name: classify, use_variants: true}
+node_variants:
+  classify:
+    default_variant_id: v0
+    variants:
+      v0: {node: {type: python, source: {type: code, path: classify.py}, inputs: {url: "${inputs.url}"}}}
+      v1: {node: {type: python, source: {type: code, path: classify.py}, inputs: {url: "x${inputs.url}"}}}
+"""
 EVALUATOR = """
 evaluators:
 - name: match
@@ -83,6 +96,29 @@ def test_an_unknown_variant_on_the_command_line_is_found(tmp_path: Path) -> None
     make_use_case(tmp_path)
 
     assert codes(tmp_path, request=PlanRequest(variants="nope")) == ["UnknownVariant"]
+
+
+@pytest.mark.parametrize("block", ["{kind: list, variants: [nope]}", "{kind: list, cells: [{classify: nope}]}"])
+def test_an_unknown_variant_of_the_plan_is_named_with_its_line(tmp_path: Path, block: str) -> None:
+    make_use_case(tmp_path, BASE + f"plan: {block}\n")
+    (tmp_path / "flows/main/flow.dag.yaml").write_text(VARIANTS, encoding="utf-8")
+
+    (finding,) = check_use_case(tmp_path, settings_of(tmp_path)).findings
+
+    assert (finding.code, finding.file) == ("UnknownVariant", str(tmp_path / "experiment.yaml"))
+    assert finding.line == 1 + BASE.count("\n")
+
+
+def test_an_unknown_variant_of_the_command_line_leads_to_the_line_where_the_flow_has_its_own(tmp_path: Path) -> None:
+    make_use_case(tmp_path)
+    (tmp_path / "flows/main/flow.dag.yaml").write_text(VARIANTS, encoding="utf-8")
+
+    request = PlanRequest(variants="nope")
+    (finding,) = check_use_case(tmp_path, settings_of(tmp_path), request=request).findings
+
+    assert finding.file == str(tmp_path / "flows/main/flow.dag.yaml")
+    assert VARIANTS.splitlines()[(finding.line or 0) - 1] == "node_variants:"
+    assert finding.hint == "Valid: classify.v0, classify.v1."
 
 
 def test_evaluation_rows_that_cannot_be_joined_are_an_error_and_a_key_helps(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _register_use_case(
             )
     problems.raise_errors()
     for item in [*spec.datasets, *(d for evaluator in spec.evaluators for d in evaluator.datasets)]:
-        if item.path is None or item.name in versions:
+        if item.path is None or item.azure is not None or item.name in versions:
             continue
         if not item.path.exists():
             raise DataError(f"There is no data file {item.source!r}.", file=item.place.file, line=item.place.line)

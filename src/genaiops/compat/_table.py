@@ -327,7 +327,7 @@ DEPRECATED: Mapping[str, str] = {
 RETIRED: Mapping[str, str] = {
     "promptflow.azure": (
         "It ran flows in an Azure workspace. Run the flow with `genaiops run`, or with "
-        "`from promptflow.client import PFClient` on this machine; `genaiops run --on azureml` uses a workspace."
+        "`from promptflow.client import PFClient` on this machine."
     ),
     "promptflow.batch": "Run a flow over a dataset with `genaiops flow run FLOW --data FILE` or PFClient().run().",
     "promptflow.executor": "Load a flow with `from promptflow.client import load_flow` and call it.",

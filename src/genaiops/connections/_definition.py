@@ -10,7 +10,18 @@ from typing import Any
 
 # Keys of connection files that say nothing about how to reach the service.
 _NOT_FIELDS = frozenset(
-    {"$schema", "name", "type", "connection_type", "module", "package", "package_version", "custom_type"}
+    {
+        "$schema",
+        "$source",
+        "__file__",
+        "name",
+        "type",
+        "connection_type",
+        "module",
+        "package",
+        "package_version",
+        "custom_type",
+    }
     | {"configs", "secrets", "created_date", "last_modified_date", "description", "tags", "expiry_time", "secret_keys"}
 )
 _NO_VALUE = re.compile(r"^\s*(\*+|<no-change>|<user-input>|<[\w .-]*(?:key|secret|endpoint|base)[\w .-]*>)?\s*$", re.I)

@@ -11,6 +11,7 @@ from typing import Any
 from genaiops.datasets import Scan, scan
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.evaluators import check_builtin, eval_functions
+from genaiops.experiments._azure_data import missing_copy
 from genaiops.experiments._data_checks import check_data
 from genaiops.experiments._dataops import DATAOPS_FILE, read_data_assets
 from genaiops.experiments._log_columns import OUTPUT, logged_outputs
@@ -139,15 +140,10 @@ class _Checker:
 
     def _scan(self, dataset: DatasetSpec) -> Scan | None:
         """What the data file holds; a mistake is told once a file."""
-        if dataset.azure is not None:
-            self.problems.error(
-                "remote-dataset",
-                f"The dataset {dataset.name!r} is {dataset.azure}, which a local run cannot fetch.",
-                dataset.place,
-                "Register it from a local file, or run with --on azureml.",
-            )
-            return None
         path = dataset.path
+        if path is None and dataset.azure is not None:
+            message = f"The dataset {dataset.name!r} is {dataset.azure}, of which there is no copy on this machine."
+            self.problems.error("remote-dataset", message, dataset.place, missing_copy(dataset.azure))
         if path is None:
             return None
         if path not in self.scans:

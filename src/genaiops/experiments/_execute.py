@@ -19,6 +19,7 @@ from genaiops.experiments._own_metrics import own_metrics
 from genaiops.experiments._plan import Cell, Plan, cell_maker
 from genaiops.experiments._prepare import (
     Prepared,
+    doubtful_connections,
     needed_connections,
     open_connections,
     prepare_again,
@@ -116,6 +117,8 @@ def run_prepared(
     store = store or open_connections(prepared.spec, settings)
     if prepared.request.model_calls != "replay":
         store.require(needed_connections(prepared, with_application=not taken))
+        for message in doubtful_connections(prepared, store) if not taken else ():
+            on_event(ExperimentEvent(kind="warning", message=message))
     return _Experiment(prepared, settings, store, on_event, taken or {}).run()
 
 

@@ -137,7 +137,8 @@ def plan_cells(spec: ExperimentSpec, flow: Flow, request: PlanRequest | None = N
     kind, samples, block = _kind(request.plan, spec)
     seed = request.seed if request.seed is not None else int(block.get("seed", 0))
     words = request.variants if request.variants is not None else block.get("variants")
-    selection = select_variants(words, flow)
+    place = spec.place("plan") if request.variants is None and block.get("variants") is not None else None
+    selection = select_variants(words, flow, place=place)
     parameters = read_parameters(spec.search_space, request.sets, flow, spec.init)
     maker = CellMaker(flow=flow, spec=spec, selection=selection, parameters=parameters)
     trials = search_trials(spec, request)
@@ -204,8 +205,10 @@ def cell_maker(spec: ExperimentSpec, flow: Flow, request: PlanRequest) -> CellMa
     """What makes the cells of a search."""
     block = spec.plan if isinstance(spec.plan, Mapping) else {}
     words = request.variants if request.variants is not None else block.get("variants")
+    place = spec.place("plan") if request.variants is None and words is not None else None
+    selection = select_variants(words, flow, place=place)
     parameters = read_parameters(spec.search_space, request.sets, flow, spec.init)
-    return CellMaker(flow=flow, spec=spec, selection=select_variants(words, flow), parameters=parameters)
+    return CellMaker(flow=flow, spec=spec, selection=selection, parameters=parameters)
 
 
 def parse_plan(text: str) -> tuple[PlanKind, int]:
@@ -276,7 +279,9 @@ class CellMaker:
         variant, parameters = {}, {}
         for name, value in block.items():
             if name in self.flow.variants:
-                variant.update(dict([_only(select_variants(f"{name}.{value}", self.flow))]))
+                variant.update(
+                    dict([_only(select_variants(f"{name}.{value}", self.flow, place=self.spec.place("plan")))])
+                )
             else:
                 read_parameters({name: [value]}, (), self.flow, self.spec.init)
                 parameters[name] = value

@@ -169,6 +169,28 @@ def needed_connections(prepared: Prepared, *, with_application: bool = True) -> 
     return list(dict.fromkeys(names))
 
 
+def doubtful_connections(prepared: Prepared, store: ConnectionStore) -> list[str]:
+    """What connections lack that prompty files beside a function or a class name: its code may or may not use them."""
+    from genaiops.errors import ConnectionSettingsError
+    from genaiops.flows import survey_flow
+
+    file = _flow_file(prepared.spec.flow)
+    if file is None or ".flex." not in file.name:
+        return []
+    found: dict[str, str] = {}
+    for prompty in sorted(file.parent.glob("*.prompty")):
+        for name in survey_flow(prompty).connections():
+            found.setdefault(name, prompty.name)
+    messages = []
+    for name, where in found.items():
+        try:
+            problems = store.check(name)
+        except ConnectionSettingsError as error:
+            problems = [error.message]
+        messages += [f"{where} asks the connection {name!r}: {problem}" for problem in problems]
+    return messages
+
+
 def _flow_file(source: Path | str) -> Path | None:
     """The file of a flow, when there is exactly one to find."""
     if isinstance(source, str):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.errors import SettingsError, suggest
+from genaiops.experiments._azure_data import AzureData
 from genaiops.experiments._blocks import Block, read_datasets, read_evaluators
 from genaiops.experiments._documents import Document, read_document
 from genaiops.experiments._explain import explain_blocks
@@ -147,6 +148,8 @@ def _build(
     all_of_base = read_datasets(folder, base_block, Problems(), needs_mappings=not logged)
     known = {**_by_name(all_of_base), **_by_name(datasets)}
     evaluators = read_evaluators(folder, blocks.get("evaluators"), datasets, known, problems)
+    copies = AzureData(folder, settings, problems)
+    datasets, evaluators = copies.in_datasets(datasets), copies.in_evaluators(evaluators)
     _warn_unmatched(evaluators, datasets, problems)
     variables = read_env_file(folder, settings)
     init = read_init(flow, settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genaiops.errors import SettingsError, suggest
+from genaiops.experiments._spec import Place
 from genaiops.flows import Flow
 
 _ALL = ("*", "all")
@@ -42,17 +43,20 @@ class Selection:
     with_defaults: bool = False
 
 
-def select_variants(words: str | Sequence[str] | None, flow: Flow) -> Selection:
+def select_variants(words: str | Sequence[str] | None, flow: Flow, *, place: Place | None = None) -> Selection:
     """Read `--variants`: `node.variant`, a bare variant, a comma list of these, `a.v1+b.v2`, `defaults`, `all` or `*`.
 
     Args:
         words: As written; `None` stands for `all`.
         flow: The flow that has the variants.
+        place: Where the words stand; by default they came from the command line, and where the flow lists its
+            variants is what helps.
 
     Raises:
         SettingsError: A node or variant that the flow does not have; the valid ones are listed.
     """
     texts = _words(words)
+    place = place or Place(file=flow.path, line=flow.lines.get("node_variants") or flow.lines.get("nodes") or 1)
     if not texts or any(text.lower() in _ALL for text in texts):
         pairs = tuple((node, variant) for node, found in flow.variants.items() for variant in found.ids)
         return Selection(single=pairs, with_defaults=True)
@@ -63,9 +67,9 @@ def select_variants(words: str | Sequence[str] | None, flow: Flow) -> Selection:
         if text.lower() in _DEFAULTS:
             with_defaults = True
         elif "+" in text:
-            combined.append(dict(_one(part.strip(), flow) for part in text.split("+")))
+            combined.append(dict(_one(part.strip(), flow, place) for part in text.split("+")))
         else:
-            single.update(dict.fromkeys(_matches(text, flow)))
+            single.update(dict.fromkeys(_matches(text, flow, place)))
     return Selection(single=tuple(single), combined=tuple(combined), with_defaults=with_defaults)
 
 
@@ -81,15 +85,16 @@ def _words(words: str | Sequence[str] | None) -> list[str]:
     return [word[2:-1] if word.startswith("${") and word.endswith("}") else word for word in found if word]
 
 
-def _one(text: str, flow: Flow) -> tuple[str, str]:
-    matches = _matches(text, flow)
+def _one(text: str, flow: Flow, place: Place) -> tuple[str, str]:
+    matches = _matches(text, flow, place)
     if len(matches) > 1:
         listed = ", ".join(f"{node}.{variant}" for node, variant in matches)
-        raise SettingsError(f"The variant {text!r} is one of several nodes: {listed}.", hint="Write node.variant.")
+        message = f"The variant {text!r} is one of several nodes: {listed}."
+        raise SettingsError(message, file=place.file, line=place.line, hint="Write node.variant.")
     return matches[0]
 
 
-def _matches(text: str, flow: Flow) -> list[tuple[str, str]]:
+def _matches(text: str, flow: Flow, place: Place) -> list[tuple[str, str]]:
     """All (node, variant) pairs that a word names; the same spelling first, then without regard to case."""
     pairs = [(node, variant) for node, found in flow.variants.items() for variant in found.ids]
     for fold in (str, str.lower):
@@ -100,13 +105,15 @@ def _matches(text: str, flow: Flow) -> list[tuple[str, str]]:
     if not valid:
         raise SettingsError(
             f"There is no variant {text!r}: the flow {flow.name!r} has no variants.",
-            file=flow.path,
+            file=place.file,
+            line=place.line,
             hint="Use --variants defaults, or leave it out.",
             kind="UnknownVariant",
         )
     near = suggest(text, valid)
     hint = near if near.startswith("Valid") else f"{near} Valid: {', '.join(valid)}."
-    raise SettingsError(f"There is no variant {text!r}.", file=flow.path, hint=hint, kind="UnknownVariant")
+    message = f"There is no variant {text!r}."
+    raise SettingsError(message, file=place.file, line=place.line, hint=hint, kind="UnknownVariant")
 
 
 @dataclass(frozen=True, kw_only=True)
