@@ -88,15 +88,20 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def runs_nothing(engine: str, folder: Path) -> str:
     """Why the engine cannot run this Python in a root of its own; empty when it can."""
-    layout = Layout(folder / "layout")
-    base = load_base(THIS_PYTHON, layout)
-    descriptor = layout.write_image(base, [], {"Entrypoint": [base.python, "-c", "print('runs')"]})
-    with (folder / "image.tar").open("wb") as file:
-        layout.write_archive(file, digest=descriptor["digest"], name="localhost/genaiops-can-it-run:1")
-    ask_engine(engine, "load", "--input", str(folder / "image.tar"))
+    load_this_python(engine, folder, "localhost/genaiops-can-it-run:1", {"Cmd": ["-c", "print('runs')"]})
     result = ask_engine(engine, "run", "--rm", "--network", "host", "localhost/genaiops-can-it-run:1")
     ask_engine(engine, "rmi", "localhost/genaiops-can-it-run:1")
     return "" if result.stdout.strip() == "runs" else f"{engine} cannot run a container here: {result.stderr[-300:]}"
+
+
+def load_this_python(engine: str, folder: Path, name: str, config: dict[str, Any]) -> None:
+    """This machine's Python as an image of the engine."""
+    layout = Layout(folder / "python")
+    base = load_base(THIS_PYTHON, layout)
+    descriptor = layout.write_image(base, [], {**base.config, "Entrypoint": [base.python], **config})
+    with (folder / "image.tar").open("wb") as file:
+        layout.write_archive(file, digest=descriptor["digest"], name=name)
+    ask_engine(engine, "load", "--input", str(folder / "image.tar"))
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +170,32 @@ def test_an_image_is_built_started_asked_and_runs_as_the_output_says(
     assert result["layers"][1]["unpacked_bytes"] <= 90 * 1024 * 1024, "what the runtime packages may hold"
     with running(engine, result["engine_image"], network) as address:
         assert ask(address, "and again") == {"answer": "and again"}
+
+
+def test_the_written_dockerfile_gives_an_image_that_answers(
+    use_case: Path,
+    model: str,
+    engine: str,
+    network: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODEL_API_KEY", KEY)
+    monkeypatch.setenv("MODEL_BASE_URL", model)
+    assert build(use_case, tmp_path / "image", network, "--no-test") == 0
+    base, image = "localhost/genaiops-test-base:1", "localhost/genaiops-test-dockerfile:1"
+    folder = tmp_path / "image/docker"
+    try:
+        load_this_python(engine, tmp_path, base, {})
+        words = ["build", "--no-cache", "--build-arg", f"BASE={base}", "--tag", image, str(folder)]
+        made = ask_engine(engine, *words)
+        assert made.returncode == 0, made.stderr[-2000:]
+
+        with running(engine, image, network) as address:
+            assert main(["endpoint", "test", address, "--use-case", str(use_case), "--output", "answer"]) == 0
+            assert ask(address, "from the Dockerfile") == {"answer": "from the Dockerfile"}
+    finally:
+        ask_engine(engine, "rmi", "--force", image, base)
 
 
 def test_an_image_that_answers_wrongly_is_not_called_built(
