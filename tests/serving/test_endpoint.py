@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +19,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from genaiops.cli import main
 from genaiops.cli._endpoint import endpoint
 from genaiops.errors import InputError
 from genaiops.serving import EndpointExpectation, check_endpoint, read_assertions
@@ -232,3 +240,73 @@ def test_the_command_reads_the_use_case_and_its_exit_code_tells(serve: Serve, ec
         "passed": False,
         "found": "HI",
     }
+
+
+def test_an_address_with_https_of_a_server_without_is_told_at_once(serve: Serve, echo_flow: Path) -> None:
+    started = time.monotonic()
+    port = serve(echo_flow).port
+    report = check_endpoint(f"https://127.0.0.1:{port}", EndpointExpectation(sample={"text": "hi"}))
+
+    assert [(check.name, check.passed) for check in report.checks] == [("ready", False)]
+    assert "does not speak TLS" in report.checks[0].found
+    assert time.monotonic() - started < 10
+
+
+def test_a_certificate_that_nobody_trusts_is_told_at_once_and_with_what_to_do(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+        capture_output=True, check=False,
+    ) if shutil.which("openssl") else None  # fmt: skip
+    if made is None or made.returncode:
+        pytest.skip("no openssl to make a certificate with")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        port = plain.getsockname()[1]
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                context.wrap_socket(plain.accept()[0], server_side=True).close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        report = check_endpoint(f"https://localhost:{port}", EndpointExpectation(sample={"text": "hi"}))
+
+    assert [(check.name, check.passed) for check in report.checks] == [("ready", False)]
+    assert "SSL_CERT_FILE" in report.checks[0].found
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(None, "no key was sent: set GENAIOPS_ENDPOINT_KEY"), ("wrong", "key that was sent is not accepted")],
+)
+def test_a_missing_and_a_wrong_key_are_told_apart(serve: Serve, echo_flow: Path, key: str | None, said: str) -> None:
+    digest = hashlib.sha256(b"right").hexdigest()
+    port = serve(echo_flow, api_key_digests=(digest,)).port
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    report = check_endpoint(f"http://127.0.0.1:{port}", EndpointExpectation(sample={"text": "hi"}, headers=headers))
+
+    assert [(check.name, check.passed) for check in report.checks] == [("ready", True), ("status", False)]
+    assert said in report.checks[1].found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("test", "--local", "no-such-flow", "--sample", "sample.json"),
+        ("test", "http://127.0.0.1:1", "--sample", "sample.json", "--timeout", "0"),
+        ("test", "http://127.0.0.1:1", "--sample", "sample.json", "--max-latency", "-1"),
+        ("test", "ftp://127.0.0.1:1", "--sample", "sample.json"),
+        ("test", "http://127.0.0.1:1", "--sample", "no-such.json"),
+    ],
+)
+def test_a_mistake_in_the_words_is_no_failed_endpoint(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample.json").write_text('{"text": "hi"}', encoding="utf-8")
+
+    assert main(["endpoint", *words]) == 2

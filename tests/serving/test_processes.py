@@ -174,6 +174,26 @@ def test_an_address_in_use_is_said(echo_flow: Path) -> None:
     assert "cannot be used" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ({"schema_version": 1, "digest": "x", "flow": "flow"}, "it lacks variant, init, defaults, required"),
+        ({"schema_version": 9, "digest": "x", "flow": "flow"}, "has schema version 9; this version reads 1"),
+    ],
+)
+def test_a_package_that_is_none_is_not_served(tmp_path: Path, manifest: dict[str, object], said: str) -> None:
+    (tmp_path / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    ended = run_serve(tmp_path, "--port", "0")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+
+
+def test_a_port_that_there_is_not_is_refused(echo_flow: Path) -> None:
+    assert run_serve(echo_flow, "--port", "99999").returncode == 2
+
+
 def test_a_flow_with_a_mistake_is_not_served(tmp_path: Path) -> None:
     folder = write_flow(tmp_path / "wrong", flow__dag__yaml=ECHO.replace("${inputs.text}", "${inputs.txt}"))
 

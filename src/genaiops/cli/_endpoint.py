@@ -45,9 +45,21 @@ def endpoint() -> None:
 )
 @click.option("--sample", type=click.Path(path_type=Path), help="The request to send.  [default: sample-request.json]")
 @click.option("--output", "outputs", multiple=True, help="An output that the answer must hold. Repeatable.")
-@click.option("--max-latency", type=float, metavar="S", help="The longest time that is still good, in seconds.")
+@click.option(
+    "--max-latency",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="The longest time that is still good, in seconds.",
+)
 @click.option("--stream", is_flag=True, help="The answer must also come as server-sent events.")
-@click.option("--timeout", default=60.0, show_default=True, metavar="S", help="How long it may take to be ready.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="How long it may take to be ready.",
+)
 @click.option("--api-key", envvar="GENAIOPS_ENDPOINT_KEY", help="Key to send; better as GENAIOPS_ENDPOINT_KEY.")
 @click.option("--model-calls", type=click.Choice(["live", "replay"]), help="For --local; else as the use case says.")
 @click.option("--recording", type=click.Path(path_type=Path), help="For --local with --model-calls replay.")
@@ -134,7 +146,9 @@ def serve_in_background(source: str, model_calls: str | None = None, recording: 
 
     Raises:
         EndpointFailed: It did not start; its own message went to standard error.
+        InputError: The same, because of a mistake in what it was given.
     """
+    from genaiops.errors import InputError
     from genaiops.serving import EndpointFailed
 
     command = [sys.executable, "-m", "genaiops", "serve", source, "--port", "0", "--drain-delay", "0"]
@@ -147,8 +161,9 @@ def serve_in_background(source: str, model_calls: str | None = None, recording: 
     try:
         line = process.stdout.readline().strip()
         if not line.startswith(_READY):
-            process.wait(10)
-            raise EndpointFailed(f"{source} could not be served; the reason stands above.")
+            code = process.wait(10)
+            message = f"{source} could not be served; the reason stands above."
+            raise InputError(message) if code == InputError.exit_code else EndpointFailed(message)
         yield line.removeprefix(_READY)
     finally:
         if process.poll() is None:

@@ -28,8 +28,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 @click.command(cls=SpreadCommand)
 @click.argument("source", metavar="FLOW|PACKAGE", default=".")
 @click.option(
-    "--port", default=8080, show_default=True, envvar="GENAIOPS_PORT", help="The port; 0 takes a free one."
-)  # fmt: skip
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    envvar="GENAIOPS_PORT",
+    help="The port; 0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address; 0.0.0.0 lets others in.")
 @click.option("--workers", type=int, help="Processes that answer.  [default: 1]")
 @click.option("--concurrency", default=256, show_default=True, help="Rows in flight in one worker.")

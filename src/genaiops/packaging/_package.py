@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "package.json"
 FLOW_FOLDER = "flow"
 SAMPLE_REQUEST = "sample-request.json"
+_READ_WHERE_IT_RUNS = ("flow", "variant", "init", "defaults", "required")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,12 @@ def read_package(folder: Path) -> dict[str, Any]:
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
             f"{file} has schema version {manifest.get('schema_version')}; this version reads {SCHEMA_VERSION}."
+        )
+    missing = [name for name in _READ_WHERE_IT_RUNS if name not in manifest]
+    if missing:
+        raise InputError(
+            f"{file} is no whole manifest: it lacks {', '.join(missing)}.",
+            hint="Make one with: genaiops build USE_CASE",
         )
     return manifest
 

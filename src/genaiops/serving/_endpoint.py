@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from genaiops.serving._assertions import RULES
 _OK = 200
 # What a proxy or a server says while it starts.
 _STARTING = frozenset({502, 503, 504})
+_KEY_REFUSED = frozenset({401, 403})
+# OpenSSL's words for an answer that is no TLS.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 3.0
 _PATIENCE_S = 120.0
 _SHOWN = 300
@@ -185,7 +189,7 @@ class _Endpoint:
             yield EndpointCheck(name="answer", passed=False, found=reply)
             return
         self._answer = reply.json
-        said = f"{reply.status} {_short(reply.text)}"
+        said = f"{reply.status} {_short(reply.text)}{self._about_key(reply.status)}"
         yield EndpointCheck(name="status", passed=reply.status == _OK, found=said)
         if reply.status == _OK:
             is_json = self._answer is not _NOT_JSON
@@ -193,6 +197,13 @@ class _Endpoint:
             if is_json:
                 yield from self._check_content(self._answer)
         yield from self._check_latency()
+
+    def _about_key(self, status: int) -> str:
+        if status not in _KEY_REFUSED:
+            return ""
+        if any(name.lower() in ("authorization", "api-key") for name in self._expectation.headers):
+            return " (the key that was sent is not accepted)"
+        return " (no key was sent: set GENAIOPS_ENDPOINT_KEY)"
 
     def _check_ready(self) -> EndpointCheck:
         """Ready when `/readyz` says 200; servers without it are ready when `/health` does."""
@@ -202,6 +213,8 @@ class _Endpoint:
                 try:
                     reply = self._request(path, method="GET")
                 except OSError as error:
+                    if hopeless := _not_a_matter_of_time(error):
+                        return EndpointCheck(name="ready", passed=False, found=hopeless)
                     last = f"no connection: {error}"
                     break
                 if reply.status == _OK:
@@ -299,6 +312,17 @@ class _Endpoint:
             raise ConnectionError(f"{type(error).__name__}: {error}") from error
         finally:
             connection.close()
+
+
+def _not_a_matter_of_time(error: OSError) -> str | None:
+    """What no waiting mends."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"nobody here trusts its certificate ({error.verify_message}): name its authority's file in SSL_CERT_FILE"
+        )
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "it does not speak TLS there; an address that begins with http:// may be meant"
+    return None
 
 
 def _base_of(url: str) -> str:
