@@ -69,6 +69,7 @@ def build_spec(source: Path, words: BuildWords, settings: Settings, *, harmless:
         labels=assignments(words.labels, option="--label"),
         secrets=open_store(settings, folder).secrets(),
         harmless=harmless,
+        environ=settings.environ,
     )
 
 

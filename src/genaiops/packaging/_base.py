@@ -22,6 +22,7 @@ from genaiops.packaging._layers import LAYER_TYPE, Layer
 from genaiops.packaging._layout import BaseImage, Layout, SystemPackage, read_blob, read_layout
 
 THIS_PYTHON = "this-python"
+_NOTHING: Mapping[str, str] = {}
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _DPKG = "var/lib/dpkg/status"
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
@@ -34,13 +35,14 @@ def this_architecture() -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
-def load_base(reference: str, layout: Layout) -> BaseImage:
+def load_base(reference: str, layout: Layout, environ: Mapping[str, str] = _NOTHING) -> BaseImage:
     """Bring a base image into a layout.
 
     Args:
         reference: `this-python`, a folder (OCI layout), a file (`.tar`, `.tar.gz`: root file system), or
             `REGISTRY/NAME@sha256:…`.
         layout: Where its layers are copied to.
+        environ: The surroundings, which know how to sign in to a registry.
 
     Raises:
         InputError: It cannot be found, has no Python 3.11 or newer, or is a tag where a digest is needed.
@@ -57,7 +59,7 @@ def load_base(reference: str, layout: Layout) -> BaseImage:
     if "@sha256:" in reference:
         from genaiops.packaging._registry import pull_image
 
-        digest = pull_image(reference, layout, this_architecture())
+        digest = pull_image(reference, layout, this_architecture(), environ)
         manifest = read_blob(layout.folder, digest)
         return _from_image(digest, manifest, read_blob(layout.folder, manifest["config"]["digest"]), layout, reference)
     raise InputError(

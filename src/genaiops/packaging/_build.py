@@ -55,6 +55,7 @@ class BuildSpec:
         labels: More labels.
         secrets: Values that must be in no layer; a file that holds one is refused.
         harmless: Files of the package that only look as if they held a secret.
+        environ: The surroundings, which know how to sign in to the registry of the base; nothing of them is built in.
     """
 
     flow: Flow
@@ -68,6 +69,7 @@ class BuildSpec:
     labels: Mapping[str, str] | None = None
     secrets: Sequence[str] = field(default=(), repr=False)
     harmless: Sequence[str] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +143,7 @@ def build_image(
     layout = Layout(output)
     on_step(f"base      {spec.base}")
     try:
-        base = load_base(spec.base, layout)
+        base = load_base(spec.base, layout, spec.environ)
     except InputError:
         layout.remove_if_empty()
         raise
