@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from genaiops.cli import main
 from tests.experiments.usecase import BASE, make_use_case
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOW = """\
 inputs: {q: {type: string}}
 outputs: {a: {type: string, reference: "${ask.output}"}}
@@ -244,3 +246,28 @@ def test_mistakes_in_an_alert_are_found_with_their_line(tmp_path: Path, capsys: 
 
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert (code, finding["line"], finding["hint"]) == (2, 12, "Did you mean 'margin'?")
+
+
+def test_a_value_of_a_connection_is_explained_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two prompty files that name one connection, which the use case declares."""
+    shutil.copytree(EXAMPLES / "chat_application", tmp_path / "chat_application")
+
+    main(["check", str(tmp_path / "chat_application"), "--explain"])
+
+    keys = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("connections.")]
+    assert sorted(keys) == [f"connections.small_model.{field}" for field in ("api_key", "base_url", "connection_type")]
+
+
+def test_a_folder_without_a_use_case_says_what_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    empty, said_empty = main(["run"]), capsys.readouterr().err
+    make_use_case(tmp_path / "web", BASE)
+    above, said_above = main(["run"]), capsys.readouterr().err
+
+    assert (empty, above) == (2, 2)
+    assert "Name the folder of a use case: it holds an experiment.yaml." in said_empty
+    assert "Use cases below this folder: web. Name one of them." in said_above
+    assert [path.name for path in tmp_path.iterdir()] == ["web"]

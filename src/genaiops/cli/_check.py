@@ -98,7 +98,9 @@ def check_path(
     for flow in flows:
         findings += check_one_flow(flow, settings, with_connections=with_connections)
         if with_connections:
-            values += _connection_values(flow, settings)
+            said = {(value["key"], str(value["value"])) for value in values}
+            more = _connection_values(flow, settings)
+            values += [value for value in more if (value["key"], str(value["value"])) not in said]
     return _once(findings), values
 
 

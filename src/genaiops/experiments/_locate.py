@@ -38,7 +38,14 @@ def locate(use_case: Path, file: str | None) -> tuple[Path, Path]:
             return folder, folder / name
     missing = folder / names[0]
     others = sorted(path.name for path in folder.glob("experiment*.y*ml"))
-    hint = f"This folder has: {', '.join(others)}; choose one with --file." if others else None
+    below = sorted(path.parent.name for name in DEFAULT_NAMES for path in folder.glob(f"*/{name}"))
+    hint = (
+        f"This folder has: {', '.join(others)}; choose one with --file."
+        if others
+        else f"Use cases below this folder: {', '.join(below)}. Name one of them."
+        if below
+        else "Name the folder of a use case: it holds an experiment.yaml."
+    )
     raise SettingsError(f"There is no file {str(missing)!r}.", file=missing, hint=hint, kind="ExperimentNotFound")
 
 
