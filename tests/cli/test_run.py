@@ -435,3 +435,20 @@ def test_a_registered_dataset_gets_a_version_only_when_it_changed(tmp_path: Path
 
     found = [(entry["version"], entry["is_new"]) for form_ in (first, second, third) for entry in form_["datasets"]]
     assert found == [(1, True), (1, False), (2, True)]
+
+
+def test_why_rows_failed_is_said_in_full_with_what_to_do(tmp_path: Path) -> None:
+    """Nobody listens at the address that the use case names."""
+    project(tmp_path, rows=1)
+    env = environ(tmp_path) | {"CHAT_API_KEY": "k"}
+    command = [sys.executable, "-c", "import sys; from genaiops.cli import main; sys.exit(main())"]
+
+    words = [*command, "run", "web", "--variants", "defaults", "--no-report"]
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=110, check=False)
+
+    assert done.returncode == 1
+    assert "The address cannot be reached" in done.stdout
+    assert re.search(r"Gave up after \d tries", done.stdout)
+    hints = [line for line in done.stdout.splitlines() if line.startswith("  hint:")]
+    assert len(hints) == 1
+    assert "http://127.0.0.1:9/v1" in hints[0]

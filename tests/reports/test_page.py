@@ -391,3 +391,16 @@ def test_repeats_stand_below_their_variant(tmp_path: Path) -> None:
     assert places == sorted(places)
     assert table.index("variant_1 · repeat 2") > places[2]
     assert "the mean of repeats is compared" in table
+
+
+def test_repeats_that_are_copies_are_said_to_show_no_noise(tmp_path: Path) -> None:
+    message = "Where the recording holds one reply to a request, the repeats of its rows are copies <b>."
+    finding = {"severity": "warning", "code": "recorded-repeats", "message": message, "file": None, "line": None}
+    folder = edited(write_sample(tmp_path, Sample(rows=12, datasets=("one",))), findings=[finding])
+
+    write_reports(folder, tmp_path / "r")
+
+    words = read_page(tmp_path / "r" / "report.html").words
+    assert "These repeats are copies of recorded replies, so the noise is larger than it seems." in words
+    assert message in words
+    assert "the repeats of its rows are copies \\<b\\>." in (tmp_path / "r" / "comment.md").read_text(encoding="utf-8")

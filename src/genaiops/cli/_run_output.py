@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from genaiops.cli._output import money, note, one_line, say, seconds, table
+from genaiops.cli._output import money, note, one_line, safe, say, seconds, table
 from genaiops.plain_text import plural
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"better": "green", "not worse": "green", "worse": "red", "cannot tell": "yellow"}
 _SHOWN_RUNS = 20
+_LONGEST_MESSAGE = 240
 _SHOWN_REASONS = 5
 
 
@@ -243,14 +244,23 @@ def _signed(value: float) -> str:
 
 
 def _echo_failures(runs: Iterable[Mapping[str, Any]]) -> None:
+    """What failed, a line for each kind of failure of a run, and what to do about it, each advice once."""
+    failures = [(run, failure) for run in runs for failure in run.get("failures") or ()]
     rows = [
-        (run["variant_label"], run["dataset"], str(failure["count"]), failure["kind"], one_line(failure["message"]))
-        for run in runs
-        for failure in run.get("failures") or ()
+        (
+            run["variant_label"],
+            run["dataset"],
+            str(failure["count"]),
+            failure["kind"],
+            one_line(failure["message"], _LONGEST_MESSAGE),
+        )
+        for run, failure in failures
     ]
     if rows:
         click.echo()
         table(("variant", "dataset", "rows", "failure", "message"), rows)
+    for hint in dict.fromkeys(str(failure["hint"]) for _, failure in failures if failure.get("hint")):
+        click.echo(f"  hint: {safe(hint)}")
 
 
 def _echo_unscored(result: ExperimentResult) -> None:
@@ -259,7 +269,7 @@ def _echo_unscored(result: ExperimentResult) -> None:
         return
     errors = ((line["evaluator"], str(line["error"])) for line in result.row_scores() if line.get("error"))
     counts = Counter(errors).most_common(_SHOWN_REASONS)
-    rows = [(evaluator, str(count), one_line(error)) for (evaluator, error), count in counts]
+    rows = [(evaluator, str(count), one_line(error, _LONGEST_MESSAGE)) for (evaluator, error), count in counts]
     if rows:
         click.echo()
         table(("evaluator", "rows", "not scored, because"), rows)

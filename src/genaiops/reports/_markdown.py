@@ -124,6 +124,8 @@ def _blocks(story: Story) -> Iterator[_Block]:
     ]
     yield _Block("failures", ("### Failures", "") if failures else (), _table(
         ("rows", "variant", "kind", "node", "message"), failures))  # fmt: skip
+    warnings = [f"- {_text(each.get('message'))}" for each in story.result.get("findings", ())[:20]]
+    yield _Block("warnings", ("### Warnings", "") if warnings else (), tuple(warnings))
     yield _Block("cost and time", ("### Cost and time", "", _totals(story), ""), _table(
         ("variant", "dataset", "rows", "failed", "calls", "kept", "cost", "p95", "time"), _runs(story)))  # fmt: skip
 

@@ -128,6 +128,7 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "words": VERDICTS,
         "tones": TONES,
         "evaluations": _evaluations(story),
+        "copied_repeats": any(each.get("code") == "recorded-repeats" for each in story.result.get("findings", ())),
         "links": links,
     }
 
