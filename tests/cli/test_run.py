@@ -452,3 +452,14 @@ def test_why_rows_failed_is_said_in_full_with_what_to_do(tmp_path: Path) -> None
     hints = [line for line in done.stdout.splitlines() if line.startswith("  hint:")]
     assert len(hints) == 1
     assert "http://127.0.0.1:9/v1" in hints[0]
+
+
+def test_a_warning_that_every_run_gives_is_told_once(tmp_path: Path, served: Served) -> None:
+    use_case = project(tmp_path, rows=1)
+    file = use_case / "experiment.yaml"
+    file.write_text(file.read_text().replace('url: "${data.url}"}}', 'url: "${data.url}", lang: fi}}'))
+
+    done = genaiops(tmp_path, "run", "web", "--no-report", served=served)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("The mapping names 'lang', which is no input of the flow.") == 1

@@ -232,6 +232,7 @@ def _execute(prepared: Prepared, options: dict[str, Any], settings: Settings) ->
     from genaiops.experiments import run_experiment
 
     later = threading.Thread(target=_import_for_the_end, name="genaiops-imports")
+    told: set[str] = set()
     with Progress("rows", settings) as progress:
 
         def see(event: ExperimentEvent) -> None:
@@ -239,7 +240,8 @@ def _execute(prepared: Prepared, options: dict[str, Any], settings: Settings) ->
                 if event.done and later.ident is None:
                     later.start()
                 progress.at(event.done, event.total, f"{event.failed} failed" if event.failed else "")
-            else:
+            elif event.kind != "warning" or event.message not in told:
+                told.add(event.message)  # every run of a use case would say the same of its mapping
                 echo_event(event, quiet=options["as_json"] or settings.is_terminal)
 
         return run_experiment(prepared, settings, on_event=see)
