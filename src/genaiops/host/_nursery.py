@@ -169,6 +169,7 @@ def _become_host(request: Mapping[str, Any], streams: list[int], has_folder: boo
     os.environ.update({**own, **request["environ"]})
     if has_folder:
         sys.path.insert(0, str(Path.cwd()))
-    importlib.invalidate_caches()
+    # What was seen of folders may have changed. `importlib.invalidate_caches` would import a dozen modules for that.
+    sys.path_importer_cache.clear()
     del sys.argv[1:]
     del sys.orig_argv[-2:]
