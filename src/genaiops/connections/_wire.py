@@ -10,14 +10,15 @@ import asyncio
 import json
 import ssl
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from genaiops.connections._base import Connection
+from genaiops.connections._calls import model_endpoint
 from genaiops.connections._dialect import Route, key_of, proxy_for, route_to
 from genaiops.connections._entra import entra_token_provider
 from genaiops.connections._events import EventData
@@ -61,6 +62,7 @@ class OpenAIWire:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._troubles = (aiohttp.ClientError, OSError, UnicodeError)
         self._routes: dict[tuple[Any, ...], Route] = {}
         self._token: Callable[[], Any] | None = None
 
@@ -72,8 +74,11 @@ class OpenAIWire:
         Raises:
             WireError: It failed.
         """
-        async with self._answer(connection, api, body, headers) as response:
-            content = await response.read()
+        try:
+            async with await self._open(connection, api, body, headers) as response:
+                content = await response.read()
+        except self._troubles as error:
+            raise _trouble(error, connection) from error
         try:
             reply = json.loads(content)
         except ValueError as error:
@@ -92,45 +97,39 @@ class OpenAIWire:
         """
         headers = {"Accept": "text/event-stream", **(headers or {})}
         events = EventData()
-        async with self._answer(connection, api, {**body, "stream": True}, headers) as response:
-            async for piece in response.content.iter_any():
-                for data in events.feed(piece):
-                    if data == _DONE:
-                        await _read_to_the_end(response)
-                        return
-                    yield _chunk(data)
+        try:
+            async with await self._open(connection, api, {**body, "stream": True}, headers) as response:
+                async for piece in response.content.iter_any():
+                    for data in events.feed(piece):
+                        if data == _DONE:
+                            await _read_to_the_end(response)
+                            return
+                        yield _chunk(data)
+        except self._troubles as error:
+            raise _trouble(error, connection) from error
 
     async def aclose(self) -> None:
         """Close the pool."""
         self._routes.clear()
         await self._session.close()
 
-    @asynccontextmanager
-    async def _answer(
+    async def _open(
         self, connection: Connection, api: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that is a success; its body is read inside."""
-        import aiohttp
-
+    ) -> aiohttp.ClientResponse:
+        """An answer that is a success, its body not yet read."""
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         key = (*key_of(connection), api, body.get("model"))
         route = self._routes.get(key) or route_to(connection, api, str(body.get("model") or ""))
-        try:
+        response = await self._post(route, content, headers)
+        if response.status in _MOVED and (moved := _within_host(route, response.headers.get("Location", ""))):
+            response.close()
+            route = moved
             response = await self._post(route, content, headers)
-            if response.status in _MOVED and (moved := _within_host(route, response.headers.get("Location", ""))):
-                response.close()
-                route = moved
-                response = await self._post(route, content, headers)
-            self._routes[key] = route
+        self._routes[key] = route
+        if response.status != _OK:
             async with response:
-                if response.status != _OK:
-                    raise _refusal(response, await response.read())
-                yield response
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
-            said = f"{route.url!r} is not an address that can be asked: expected http:// or https:// and a host."
-            raise WireError("permanent", said, name="APIConnectionError") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise _connection_error(error) from error
+                raise _refusal(response, await response.read())
+        return response
 
     async def _post(self, route: Route, content: bytes, headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
         sent = route.headers
@@ -213,11 +212,14 @@ def _no_reply(said: str) -> WireError:
     return WireError("body", said, name="APIResponseValidationError")
 
 
-def _connection_error(error: Exception) -> WireError:
+def _trouble(error: Exception, connection: Connection) -> WireError:
     """No answer: what the transport says about why."""
     import aiohttp
 
     last = f"({type(error).__name__}: {error})"
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | UnicodeError):
+        said = f"{model_endpoint(connection)!r} is not an address that can be asked: expected http(s):// and a host."
+        return WireError("permanent", said, name="APIConnectionError")
     if isinstance(error, aiohttp.ClientConnectorError):
         return WireError("unreachable", f"The address cannot be reached {last}.", name="APIConnectionError")
     if isinstance(error, TimeoutError):

@@ -207,10 +207,17 @@ def _wait_for(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -
 
 def provider_name(connection: Any) -> str | None:
     """The provider by which prices are looked up."""
-    names = {cls.__name__ for cls in type(connection).__mro__}
-    if "AzureOpenAIConnection" in names:
-        return "azure"
-    return "openai" if "OpenAIConnection" in names else None
+    kind = type(connection)
+    if kind not in _providers:
+        names = {cls.__name__ for cls in kind.__mro__}
+        if "AzureOpenAIConnection" in names:
+            _providers[kind] = "azure"
+        else:
+            _providers[kind] = "openai" if "OpenAIConnection" in names else None
+    return _providers[kind]
+
+
+_providers: dict[type, str | None] = {}
 
 
 def _is_repeatable(body: Mapping[str, Any]) -> bool:

@@ -66,7 +66,9 @@ class EntryPlan(Plan):
 
     # Rows
 
-    def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> _EntryCall:
+    def _call(
+        self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool, *, is_recorded: bool = True
+    ) -> _EntryCall:
         return _EntryCall(inputs or self.flow.sample.get("inputs") or {}, row, repeat, streaming)
 
     async def _run(self, recorder: SpanRecorder, call: _EntryCall) -> Outcome:

@@ -112,8 +112,10 @@ class GraphPlan(Plan):
         outcome.trace_id = recorder.trace_id
         return outcome
 
-    def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> _Call:
-        return _Call(inputs, row, repeat, streaming)
+    def _call(
+        self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool, *, is_recorded: bool = True
+    ) -> _Call:
+        return _Call(inputs, row, repeat, streaming, is_recorded=is_recorded)
 
     def _begin(self, call: _Call) -> GraphRow | None:
         """The row with its inputs converted, or None when they cannot be."""

@@ -53,7 +53,9 @@ class Plan(ABC):
         return self.flow.inputs
 
     @abstractmethod
-    def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> Any:
+    def _call(
+        self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool, *, is_recorded: bool = True
+    ) -> Any:
         """What `_run` and `_timed_out` share about one row."""
 
     @abstractmethod
@@ -73,6 +75,7 @@ class Plan(ABC):
         timeout_s: float | None = None,
         streaming: bool = False,
         recorder: SpanRecorder | None = None,
+        is_recorded: bool = True,
     ) -> Outcome:
         """Run one row.
 
@@ -83,12 +86,13 @@ class Plan(ABC):
             timeout_s: After this the row fails; a thread of user code that hangs is left behind.
             streaming: Generators among the outputs are handed to the caller instead of being joined.
             recorder: Where spans are collected; a new one by default.
+            is_recorded: The outcome says what each node did; else only what the row gave, which is quicker.
 
         Returns:
             The outcome; a failure is one too.
         """
         recorder = recorder or SpanRecorder({"flow": self.flow.name, "row": row})
-        call = self._call(inputs, row, repeat, streaming)
+        call = self._call(inputs, row, repeat, streaming, is_recorded=is_recorded)
         started = perf_counter()
         try:
             if timeout_s is None:
@@ -112,7 +116,7 @@ class Plan(ABC):
 
         Args:
             inputs: As `run` takes them, and `row` and `repeat` too.
-            is_recorded: The outcome says what each node did; else only what the row gave, which is quicker.
+            is_recorded: As `run` takes it.
 
         Raises:
             RuntimeError: The flow has async or model nodes.

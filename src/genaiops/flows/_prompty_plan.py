@@ -84,7 +84,9 @@ class PromptyPlan(Plan):
         """A prompty has nothing to run after all rows."""
         return False
 
-    def _call(self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool) -> _PromptyCall:
+    def _call(
+        self, inputs: Mapping[str, Any], row: int | None, repeat: int, streaming: bool, *, is_recorded: bool = True
+    ) -> _PromptyCall:
         return _PromptyCall(inputs or self.flow.sample.get("inputs") or {}, row, repeat, streaming)
 
     async def _run(self, recorder: SpanRecorder, call: _PromptyCall) -> Outcome:

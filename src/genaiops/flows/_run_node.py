@@ -62,6 +62,8 @@ def _run_unrecorded(node: CompiledNode, row: GraphRow) -> Finished:
 
 async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
     """Run an async function or a model node."""
+    if not row.is_recorded:
+        return await _run_unrecorded_async(node, row)
     started = perf_counter()
     outcome = NodeOutcome("completed", started_s=started - row.started)
     value = None
@@ -70,19 +72,33 @@ async def run_node_async(node: CompiledNode, row: GraphRow) -> Finished:
     try:
         with span:
             arguments, outcome.inputs = node.arguments(row)
-            if node.model is not None:
-                value = await node.model.run(arguments, outcome, row)
-            elif row.models is None:
-                value = await _called(node, arguments)
-            else:
-                with row.models.scope(outcome, row.repeat):
-                    value = await _called(node, arguments)
-            value = watched(value)
+            value = watched(await _given(node, arguments, outcome, row))
             outcome.output = _output(value, row)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
         _fail(outcome, error, node, row)
     outcome.duration_s = perf_counter() - started
     return node, outcome, value
+
+
+async def _run_unrecorded_async(node: CompiledNode, row: GraphRow) -> Finished:
+    """As `run_node_async`, where nobody reads what a node did."""
+    outcome = NodeOutcome("completed")
+    value = None
+    try:
+        arguments, _ = node.arguments(row)
+        value = watched(await _given(node, arguments, outcome, row))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one row's failure is data
+        _fail(outcome, error, node, row)
+    return node, outcome, value
+
+
+async def _given(node: CompiledNode, arguments: dict[str, Any], outcome: NodeOutcome, row: GraphRow) -> Any:
+    if node.model is not None:
+        return await node.model.run(arguments, outcome, row)
+    if row.models is None:
+        return await _called(node, arguments)
+    with row.models.scope(outcome, row.repeat):
+        return await _called(node, arguments)
 
 
 async def _called(node: CompiledNode, arguments: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from genaiops.prompts._errors import PromptError
@@ -152,12 +153,9 @@ def read_parameters(
     Raises:
         PromptError: A value cannot be what it has to be (kind `NodeInputValidationError`).
     """
-    known = _CHAT if api == "chat" else _COMPLETION
-    if provider == "AzureOpenAI" and api == "chat":
-        known = {**known, "n": _whole}
-    more = _MORE_CHAT if api == "chat" else _MORE_COMPLETION
-    table = {**{name: convert for name, convert in more.items() if name not in variables}, **known}
-    fields = dict(_DEFAULTS[api], **({"n": 1} if "n" in known and api == "chat" else {}))
+    counts = provider == "AzureOpenAI" and api == "chat"
+    table = _converters(api, counts, frozenset(variables))
+    fields = {**_DEFAULTS[api], "n": 1} if counts else dict(_DEFAULTS[api])
     for name, value in inputs.items():
         if name in table:
             converted = _converted(name, value, table[name])
@@ -166,6 +164,18 @@ def read_parameters(
     if "extra_body" not in variables and isinstance(extra := _written(inputs.get("extra_body")), dict):
         fields |= extra
     return fields
+
+
+@lru_cache(maxsize=512)
+def _converters(api: Api, counts: bool, variables: frozenset[str]) -> Mapping[str, Convert]:
+    """By name, what turns an input into a field of the request."""
+    known = _CHAT if api == "chat" else _COMPLETION
+    more = _MORE_CHAT if api == "chat" else _MORE_COMPLETION
+    return {
+        **{name: convert for name, convert in more.items() if name not in variables},
+        **known,
+        **({"n": _whole} if counts else {}),
+    }
 
 
 def read_model(inputs: Mapping[str, Any], provider: Provider, api: Api) -> str:

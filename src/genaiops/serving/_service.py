@@ -256,20 +256,26 @@ class Service:
             # In a thread, until the flow has shown itself quick.
             work = partial(self.plan.threads.run, measured, self._row_of(inputs))
             return self._learnt(await self._run_within_limits(work))
-        recorder = recorder_of(scope, self.flow.name, request_id)
+        recorder = recorder_of(scope, self.flow.name, request_id) if self.export is not None else SpanRecorder()
+        run = partial(self.plan.run, inputs, recorder=recorder, is_recorded=self._is_recorded)
         if self.plan.is_sync:
             # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
-            outcome = await self._run_within_limits(partial(self.plan.run, inputs, recorder=recorder))
+            outcome = await self._run_within_limits(run)
         else:
             with CancelledWhenClientLeaves(presence_of(scope)):
-                outcome = await self._run_within_limits(partial(self.plan.run, inputs, recorder=recorder))
+                outcome = await self._run_within_limits(run)
         if self.export is not None:
             self.export(outcome.spans)
         return outcome
 
     def _row_of(self, inputs: Mapping[str, Any]) -> Callable[[], Outcome]:
-        """A row of plain functions; what its nodes did is of interest to the log alone."""
-        return partial(self.plan.run_now, inputs, is_recorded=self.request_log is not None)
+        """A row of plain functions."""
+        return partial(self.plan.run_now, inputs, is_recorded=self._is_recorded)
+
+    @property
+    def _is_recorded(self) -> bool:
+        """What the nodes of a row did is of interest to the log and to traces alone."""
+        return self.request_log is not None or self.export is not None
 
     def _learnt(self, timed: Timed[Outcome]) -> Outcome:
         self.quick.saw(timed.own_s)

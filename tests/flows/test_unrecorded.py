@@ -1,4 +1,4 @@
-"""A row that nobody records gives what the same row gives on the event loop, with everything recorded."""
+"""A row that nobody records gives what the same row gives when everything is recorded."""
 
 from __future__ import annotations
 
@@ -56,6 +56,16 @@ GRAPH = {
             return "-".join(loud or words)
         """,
 }
+ASYNC_GRAPH = GRAPH | {
+    "spell.py": """\
+        import asyncio
+        from promptflow.core import tool
+        @tool
+        async def spell(words):
+            await asyncio.sleep(0)
+            return words[0]
+        """,
+}
 FUNCTION = {
     "flow.flex.yaml": "entry: entry:answer\n",
     "entry.py": """\
@@ -76,15 +86,19 @@ ROWS = [
 
 
 async def both(folder: Path, row: Mapping[str, Any]) -> tuple[Outcome, Outcome]:
+    """The row as it is recorded, and as it is not."""
     plan = await open_plan(load_flow(folder), Services())
     try:
-        return await plan.run(row), plan.run_now(row, is_recorded=False)
+        recorded = await plan.run(row)
+        if not plan.is_sync:
+            return recorded, await plan.run(row, is_recorded=False)
+        return recorded, plan.run_now(row, is_recorded=False)
     finally:
         await plan.close()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-@pytest.mark.parametrize("files", [GRAPH, FUNCTION], ids=["graph", "function"])
+@pytest.mark.parametrize("files", [GRAPH, ASYNC_GRAPH, FUNCTION], ids=["graph", "async", "function"])
 def test_an_unrecorded_row_gives_the_same_answer(
     files: dict[str, str], row: dict[str, Any], write_flow: WriteFlow
 ) -> None:
