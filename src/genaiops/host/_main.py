@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 import threading
 from typing import NoReturn
 
+from genaiops.host._collector import relax_collector
 from genaiops.host._pipe import take_pipes
 from genaiops.host._prints import mark_prints
 
@@ -19,8 +19,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = take_pipes()
     mark_prints()
-    # Rows make few cycles and many objects: the collector would otherwise look at all of them again and again.
-    gc.set_threshold(20_000, 20, 20)
+    relax_collector()
     # A deep flow in a worker thread may need more than the little that some systems give.
     threading.stack_size(16 * 1024 * 1024)
     from genaiops.host._session import run_session

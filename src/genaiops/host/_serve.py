@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from genaiops.connections import install_log_redaction
 from genaiops.errors import GenaiopsError
+from genaiops.host._collector import relax_collector, spare_what_is_here
 from genaiops.host._export import SpanExporter
 from genaiops.host._pipe import ParentPipe, take_pipes
 from genaiops.host._prints import mark_prints
@@ -40,6 +41,7 @@ def main(_: Sequence[str]) -> int:
     """Serve until SIGTERM, or until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = take_pipes()
+    relax_collector()
     _import_ahead()
     first = pipe.read()
     if first is None:
@@ -122,6 +124,7 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
 
     def say_ready() -> None:
         pipe.write({"type": "ready", "pid": os.getpid()})
+        spare_what_is_here()
         if may_call_models(flow):
             # A fifth of a second of importing that the first model call would wait for otherwise; readiness does not.
             threading.Thread(target=load_transport, daemon=True).start()
