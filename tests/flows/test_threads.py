@@ -33,3 +33,18 @@ def test_threads_that_come_back_late_leave_no_more_threads_than_there_were() -> 
 
     assert seen == [2, 0] * 5
     assert alive <= 4, "two of its own, two in the place of those that were stuck at a time"
+
+
+def test_threads_are_made_for_jobs_that_are_under_way_and_not_for_each_one_that_comes() -> None:
+    """Whoever waits for a job hears of its end a moment before its thread is free: two threads for each, at most."""
+    width = 4
+
+    async def main() -> int:
+        threads, name = WorkerThreads(100, "few"), "few"
+        for _ in range(200):
+            await asyncio.gather(*(threads.run(time.sleep, 0.0005) for _ in range(width)))
+        alive = sum(thread.name.startswith(name) for thread in threading.enumerate())
+        threads.close()
+        return alive
+
+    assert asyncio.run(main()) <= 2 * width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,31 @@ def test_an_unrecorded_row_counts_the_tokens_that_its_code_notes(write_flow: Wri
     recorded, unrecorded = asyncio.run(both(folder, {"text": "one"}))
 
     assert unrecorded.tokens.total == recorded.tokens.total == 7
+
+
+@pytest.mark.parametrize("files", [GRAPH, ASYNC_GRAPH, FUNCTION], ids=["graph", "async", "function"])
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_row_that_is_over_leaves_nothing_to_the_garbage_collector(
+    is_recorded: bool, files: dict[str, str], write_flow: WriteFlow
+) -> None:
+    """A collection holds up every request of a server."""
+    rows = 20
+
+    async def main() -> int:
+        plan = await open_plan(load_flow(write_flow(files)), Services())
+        row = {"text": "one two"}
+        try:
+            await plan.run(row, is_recorded=is_recorded)
+            gc.collect()
+            gc.disable()
+            for _ in range(rows):
+                if plan.is_sync:
+                    plan.run_now(row, is_recorded=is_recorded)
+                else:
+                    await plan.run(row, is_recorded=is_recorded)
+            return gc.collect()
+        finally:
+            gc.enable()
+            await plan.close()
+
+    assert asyncio.run(main()) < rows

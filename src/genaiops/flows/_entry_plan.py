@@ -115,7 +115,7 @@ class EntryPlan(Plan):
             outcome = self._outcome(call)
             root.error = outcome.error["message"] if outcome.error else None
         outcome.tokens = root.usage
-        outcome.spans = recorder.spans
+        outcome.spans = recorder.take()
         outcome.trace_id = recorder.trace_id
         return outcome
 

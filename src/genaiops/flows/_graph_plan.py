@@ -108,7 +108,7 @@ class GraphPlan(Plan):
         """Run a row on this thread; only when `is_sync`."""
         recorder = SpanRecorder({"flow": self.flow.name, "row": row})
         outcome = self._run_sync(recorder, _Call(inputs, row, repeat, streaming=False, is_recorded=is_recorded))
-        outcome.spans = recorder.spans
+        outcome.spans = recorder.take()
         outcome.trace_id = recorder.trace_id
         return outcome
 
@@ -275,7 +275,7 @@ class GraphPlan(Plan):
             nodes={node: outcome},
             duration_s=outcome.duration_s,
             tokens=root.usage,
-            spans=recorder.spans,
+            spans=recorder.take(),
             value=row.values[0],
         )
 

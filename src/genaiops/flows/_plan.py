@@ -105,7 +105,8 @@ class Plan(ABC):
                 raise
             outcome = self._timed_out(call, timeout_s)
         outcome.duration_s = perf_counter() - started
-        outcome.spans = recorder.spans
+        # What is streamed is not over yet: its spans are to come.
+        outcome.spans = recorder.spans if streaming else recorder.take()
         outcome.trace_id = recorder.trace_id
         return outcome
 

@@ -30,15 +30,14 @@ class WorkerThreads:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._idle = 0
+        self._load = 0  # jobs that wait or run
         self.stuck = 0  # threads that run a function nobody waits for any more
 
     def submit(self, job: Job) -> None:
         """Run `job` on a thread; what it returns or raises is nobody's concern."""
         with self._lock:
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._threads < self._size:
+            self._load += 1
+            if self._threads < min(self._load, self._size):
                 self._start()
         self._jobs.put(job)
 
@@ -81,7 +80,7 @@ class WorkerThreads:
         with self._lock:
             self.stuck += 1
             self._size += 1
-            if not self._jobs.empty():
+            if self._threads < self._load:
                 self._start()
 
     def _come_back(self) -> None:
@@ -100,7 +99,6 @@ class WorkerThreads:
             for _ in range(self._threads):
                 self._jobs.put(None)
             self._threads = 0
-            self._idle = 0
 
     def _work(self) -> None:
         while True:
@@ -110,9 +108,7 @@ class WorkerThreads:
             job()
             del job
             with self._lock:
-                # A thread is idle when no job waits for it: those that wait have been counted already.
-                if self._jobs.empty():
-                    self._idle += 1
+                self._load -= 1
 
 
 _here = threading.local()

@@ -134,4 +134,4 @@ def _feedback_spans(service: Service, scope: Scope, data: Any, body: bytes, *, r
             span.attributes.update(flat)
         else:
             span.set(feedback=body.decode("utf-8", errors="replace"))
-    return recorder.spans
+    return recorder.take()
