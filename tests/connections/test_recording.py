@@ -17,7 +17,7 @@ from genaiops.connections import (
     Redactor,
     SimulatedConnection,
 )
-from genaiops.connections._recording import canonical_request, request_key
+from genaiops.connections._recording import Recording, canonical_request, request_key
 from genaiops.errors import SettingsError
 from genaiops.testing import ModelServer, ModelServerOptions
 
@@ -218,7 +218,8 @@ for i in range(200):
     writers = [subprocess.Popen([sys.executable, "-c", program, name]) for name in "abc"]
 
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-    assert len([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]) == 600
+    # A writer that began while another was in the middle of a line has left an empty one, which means nothing.
+    assert len(Recording(path, redact=lambda value: value, today=lambda: "")) == 600
 
 
 _json = st.recursive(
