@@ -70,6 +70,18 @@ def test_a_bad_request_gets_openais_error_shape(serve: Serve, chat_flow: Path, b
     assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
+def test_what_a_flow_cannot_grant_is_refused_and_what_is_its_own_affair_is_not(serve: Serve, chat_flow: Path) -> None:
+    server = serve(chat_flow)
+    talk = {"messages": [{"role": "user", "content": "two"}]}
+    tool = {"type": "function", "function": {"name": "look"}}
+
+    for demand in ({"n": 2}, {"tools": [tool], "tool_choice": "required"}, {"tool_choice": tool}):
+        refused = server.request("POST", "/v1/chat/completions", {**talk, **demand})
+        assert (refused.status, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+    for wish in ({"n": 1}, {"temperature": 2}, {"tools": [tool], "tool_choice": "auto"}):
+        assert server.request("POST", "/v1/chat/completions", {**talk, **wish}).status == 200
+
+
 def test_a_flow_with_several_inputs_is_no_chat_flow(serve: Serve, tmp_path: Path) -> None:
     flow = "inputs:\n  a: {type: string}\n  b: {type: string}\noutputs: {}\nnodes: []\n"
     served = serve(write_flow(tmp_path / "two", flow__dag__yaml=flow))

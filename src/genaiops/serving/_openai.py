@@ -85,7 +85,17 @@ def _request_of(body: bytes) -> dict[str, Any]:
             raise RequestRefused(400, "Each message must be an object with `role` and `content`.")
     if messages[-1]["role"] != "user":
         raise RequestRefused(400, f"The last message must have the role 'user', found {messages[-1]['role']!r}.")
+    _check_demands(request)
     return dict(request)
+
+
+def _check_demands(request: Mapping[str, Any]) -> None:
+    """What concerns the model is the flow's affair and may stand there; what the client demands must be granted."""
+    if request.get("n") not in (None, 1):
+        raise RequestRefused(400, f"A flow gives one answer: `n` must be 1, found {str(request['n'])[:40]}.")
+    demanded = request.get("tool_choice") or request.get("function_call")
+    if demanded not in (None, "auto", "none"):
+        raise RequestRefused(400, "A flow calls no tools of its client: `tool_choice` can be 'auto' or 'none'.")
 
 
 def flow_inputs(
