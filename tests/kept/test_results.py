@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -157,6 +158,42 @@ def test_the_file_stays_bounded_and_forgets_the_least_used(tmp_path: Path) -> No
 
     assert size <= 20_000
     assert loved == {"v": "loved"}
+
+
+def test_what_is_used_again_at_once_writes_nothing(tmp_path: Path) -> None:
+    async def run() -> tuple[int, int]:
+        with KeptResults(tmp_path) as kept:
+            await kept.put("k", {"v": 1})
+        log = tmp_path / "results.sqlite-wal"
+        with KeptResults(tmp_path) as kept:
+            await kept.get("k")
+            kept.flush()
+            return (log.stat().st_size if log.exists() else 0), (await kept.get("k") or {})["v"]
+
+    assert asyncio.run(run()) == (0, 1)
+
+
+def test_the_file_knows_what_was_used_after_a_while(tmp_path: Path) -> None:
+    hour_ms = 3_600_000
+
+    def used_ms() -> int:
+        with contextlib.closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection:
+            return int(connection.execute("SELECT used_ms FROM results").fetchone()[0])
+
+    async def run() -> tuple[int, int]:
+        with KeptResults(tmp_path) as kept:
+            await kept.put("k", {"v": 1})
+        before = used_ms()
+        with contextlib.closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection:
+            connection.execute("UPDATE results SET used_ms = used_ms - ?", (hour_ms,))
+            connection.commit()
+        with KeptResults(tmp_path) as kept:
+            await kept.get("k")
+        return before, used_ms()
+
+    before, after = asyncio.run(run())
+
+    assert after >= before
 
 
 @pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""])

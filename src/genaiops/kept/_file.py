@@ -17,6 +17,9 @@ _BATCH_S = 0.2
 _COMPRESS_FROM = 2048
 _BUSY_S = 10.0
 _COUNT_EVERY = 50  # batches until the size is counted again: other processes write too
+# Of what was used in the last minutes nothing is forgotten, unless it is nearly all that there is.
+_RECENTLY_MS = 10 * 60 * 1000
+_SELECT = "SELECT value, used_ms FROM results WHERE key = ?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
     key TEXT PRIMARY KEY,
@@ -61,15 +64,16 @@ class ResultsFile:
                 return waiting
             try:
                 reader = self._open_reader()
-                row = reader.execute("SELECT value FROM results WHERE key = ?", (key,)).fetchone() if reader else None
+                row = reader.execute(_SELECT, (key,)).fetchone() if reader else None
                 if row is None:
                     return None
                 text = _unpack(row[0])
             except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
                 self._set_aside(error)
                 return None
-            self._used.add(key)
-            self._wake()
+            if self._is_worth_noting(row[1]):
+                self._used.add(key)
+                self._wake()
             return text
 
     def put(self, key: str, text: str) -> None:
@@ -99,6 +103,14 @@ class ResultsFile:
             self._close_reader()
 
     # Reading
+
+    def _is_worth_noting(self, used_ms: int) -> bool:
+        """Whether a use changes what would be forgotten first; noting each of thousands costs as much as finding it."""
+        if time.time_ns() // 1_000_000 - used_ms > _RECENTLY_MS:
+            return True
+        with contextlib.suppress(OSError):
+            return self._path.stat().st_size > self._max_bytes / 2
+        return True
 
     def _open_reader(self) -> sqlite3.Connection | None:
         if self._reader is None:
