@@ -53,8 +53,7 @@ GRAPH = {
         from promptflow.core import tool
         @tool
         def join(words, loud):
-            words.append("!")  # what a node changes must not be seen by those before it
-            return "-".join(loud or words)
+            return "-".join(loud or [*words, "!"])
         """,
 }
 ASYNC_GRAPH = GRAPH | {
