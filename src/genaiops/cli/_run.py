@@ -231,7 +231,8 @@ def _execute(prepared: Prepared, options: dict[str, Any], settings: Settings) ->
     from genaiops.cli._run_output import echo_event
     from genaiops.experiments import run_experiment
 
-    later = threading.Thread(target=_import_for_the_end, name="genaiops-imports")
+    will_draw = not options["no_report"]
+    later = threading.Thread(target=_get_ready_for_the_end, args=(will_draw,), name="genaiops-imports")
     told: set[str] = set()
     with Progress("rows", settings) as progress:
 
@@ -247,10 +248,14 @@ def _execute(prepared: Prepared, options: dict[str, Any], settings: Settings) ->
         return run_experiment(prepared, settings, on_event=see)
 
 
-def _import_for_the_end() -> None:
-    """What judging needs; while rows run there is time for it, and nobody waits."""
+def _get_ready_for_the_end(will_draw: bool) -> None:
+    """What judging and drawing need; while rows run there is time for it, and nobody waits."""
     for name in ("numpy", "numpy.random", "genaiops.gates"):
         import_module(name)
+    if will_draw:
+        from genaiops.reports import get_ready
+
+        get_ready()
 
 
 def _mirror(result: ExperimentResult, settings: Settings) -> None:
