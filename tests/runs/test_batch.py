@@ -149,6 +149,19 @@ def test_a_bad_row_stops_before_the_start_or_is_left_out_and_counted(
     assert "1 row cannot be read" in record.warnings[0]
 
 
+def test_rows_that_get_a_default_in_place_of_a_column_are_told(
+    make_flow: FlowMaker, make_rows: MakeRows, run: Run
+) -> None:
+    """They would be measured as if they had been asked what the dataset asks."""
+    flow = make_flow(DOUBLE, inputs="x: {type: int, default: 7}")
+    data = make_rows([{"x": 1}, {"y": 2}, {"x": 3}, {"y": 4}])
+
+    record = run(flow, data, mapping={"x": "${data.x}"})
+
+    assert outputs(record) == {0: 2, 1: 14, 2: 6, 3: 14}
+    assert record.warnings == (f"{data}:2: 2 of 4 rows have no column 'x'; the input 'x' takes its default there.",)
+
+
 def test_the_limit_takes_the_first_rows(make_flow: FlowMaker, make_rows: MakeRows, run: Run) -> None:
     record = run(make_flow(DOUBLE), make_rows(50), limit=3)
 

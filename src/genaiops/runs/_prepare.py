@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.datasets import read_rows
 from genaiops.errors import DataError
 from genaiops.runs._events import OnEvent
 from genaiops.runs._find import RUNS_FOLDER, clean_name, find_run, make_run_id
@@ -257,9 +258,28 @@ def _warnings(
         count = sources.data.scan.skipped
         what = "1 row cannot be read and is" if count == 1 else f"{count} rows cannot be read and are"
         found.append(f"{what} left out; the first: {bad}")
+    found += _columns_with_gaps(mapping, about["inputs"], sources)
     if job.earlier is not None and job.earlier.flow.get("digest") != record.flow["digest"]:
         found.append("The flow's files have changed since the run was started; its rows come from both versions.")
     return found
+
+
+def _columns_with_gaps(mapping: RowMapping, inputs: Mapping[str, Mapping[str, Any]], sources: Sources) -> Iterator[str]:
+    """Rows that lack a column whose input has a default: they would get it unnoticed. Without one the row fails."""
+    data = sources.data
+    if data is None:
+        return
+    for name, (source, column) in mapping.lookups.items():
+        lacking = data.scan.rows - data.scan.counts.get(column, 0)
+        if source != "data" or not lacking or not inputs.get(name, {}).get("has_default"):
+            continue
+        first = next((row for row in read_rows(data.path, on_bad_row="skip") if column not in row.values), None)
+        where = f"{first.file}:{first.line}: " if first is not None else ""
+        who = "row has" if lacking == 1 else "rows have"
+        yield (
+            f"{where}{lacking:,} of {data.scan.rows:,} {who} no column {column!r}; the input {name!r} takes its default"
+            " there."
+        )
 
 
 def now_text() -> str:
