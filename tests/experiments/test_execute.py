@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genaiops.errors import InputError
+from genaiops.errors import GenaiopsError, InputError
 from genaiops.experiments import (
     ExperimentRequest,
     ExperimentResult,
@@ -278,6 +278,17 @@ def test_all_rows_failing_is_a_failure_and_nothing_is_scored(tmp_path: Path) -> 
     assert result.exit_code == 1
     assert values(result) == {}
     assert result.data["evaluations"][0]["status"] == "failed"
+
+
+def test_a_mistake_that_only_the_host_can_find_leaves_no_half_an_experiment(tmp_path: Path) -> None:
+    folder = make(tmp_path, BASE, **{"flows/main/read.py": f"{READ}\nraise RuntimeError('no licence')\n"})
+
+    with pytest.raises(GenaiopsError, match="no licence") as caught:
+        run(folder)
+
+    assert caught.value.exit_code == 2
+    state = settings(folder).state
+    assert [path for name in ("experiments", "runs") for path in (state / name).glob("*")] == []
 
 
 PYTHON = """

@@ -215,13 +215,35 @@ def test_an_overlay_that_takes_a_dataset_away_skips_its_evaluators(tmp_path: Pat
     assert warnings(spec) == ["no-run-to-evaluate", "no-run-to-evaluate"]
 
 
-def test_an_unknown_key_is_a_warning_with_the_nearest_key(tmp_path: Path) -> None:
+def test_a_key_with_a_slip_in_it_is_an_error_with_the_key_that_was_meant(tmp_path: Path) -> None:
+    """What stands under it would be left out: an experiment without its evaluators finds nothing wrong."""
     make_use_case(tmp_path, BASE + "evaluatrs: []\n")
+
+    with pytest.raises(SettingsError, match="'evaluatrs', which nothing reads") as caught:
+        load_experiment(tmp_path, settings_of(tmp_path))
+
+    assert (caught.value.kind, caught.value.line) == ("unknown-key", 9)
+    assert caught.value.hint == "Did you mean 'evaluators'?"
+
+
+def test_a_key_that_is_like_no_other_is_a_warning_with_those_that_are_read(tmp_path: Path) -> None:
+    make_use_case(tmp_path, BASE + "owner: web team\n")
 
     (finding,) = load_experiment(tmp_path, settings_of(tmp_path)).findings
 
     assert (finding.severity, finding.code, finding.line) == ("warning", "unknown-key", 9)
-    assert finding.hint == "Did you mean 'evaluators'?"
+    assert finding.hint is not None
+    assert finding.hint.startswith("Valid: ")
+
+
+def test_a_connection_of_a_type_that_does_not_exist_is_an_error_at_its_line(tmp_path: Path) -> None:
+    make_use_case(tmp_path, BASE + "connections:\n- name: chat\n  connection_type: OpenAJ\n")
+
+    with pytest.raises(SettingsError, match="'OpenAJ'") as caught:
+        load_experiment(tmp_path, settings_of(tmp_path))
+
+    assert (caught.value.kind, caught.value.line) == ("InvalidConnectionType", 11)
+    assert "open_ai" in str(caught.value.hint)
 
 
 def test_two_datasets_on_one_file_are_a_warning(tmp_path: Path) -> None:

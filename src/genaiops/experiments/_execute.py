@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -186,12 +187,19 @@ class _Experiment:
         try:
             run_together(self._work, self._settings, store=self._store, on_event=self._progress.see)
         except BaseException:
-            write_experiment(self._folder, {**self._base, "status": "interrupted"})
+            if self._has_begun():
+                write_experiment(self._folder, {**self._base, "status": "interrupted"})
+            else:
+                # There is nothing to resume: a mistake was found before the first row.
+                shutil.rmtree(self._folder, ignore_errors=True)
             raise
         self._tell(ExperimentEvent(kind="comparing", name=self._prepared.id))
         result = self._conclude()
         self._tell(ExperimentEvent(kind="finished", name=self._prepared.id, message=result.status))
         return result
+
+    def _has_begun(self) -> bool:
+        return any((self._settings.state / "runs" / task.id).exists() for task in self._tasks)
 
     # Running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from genaiops.errors import suggest
@@ -39,6 +40,8 @@ MODEL_CALLS_KEYS = ("mode", "recording")
 MODEL_CALLS_MODES = ("live", "record", "replay")
 OUTPUTS = ("run", "logged")
 CONFIRM_KEYS = ("dataset", "source", "description", "mappings", "limit", "key", "segments", "cluster")
+# So alike are a key and the one that was meant (`difflib`, 1 is the same): `evaluatorz`, `mapping`, `data_sets`.
+_SLIP = 0.85
 # An overlay replaces these blocks; `name` and `flow` always come from the base file.
 OVERLAY_FIXED = ("name", "flow", "entry")
 
@@ -46,7 +49,11 @@ OVERLAY_FIXED = ("name", "flow", "entry")
 def unknown_keys(
     block: Mapping[str, Any], known: Collection[str], document: Document, *place: str | int, what: str
 ) -> list[Finding]:
-    """A warning for each key that nobody reads, with the nearest one that somebody does."""
+    """A finding for each key that nobody reads, with the nearest one that somebody does.
+
+    A slip of the pen is an error: what stands under it would be left out, and a job without its evaluators is green.
+    Other keys may mean something to somebody else.
+    """
     findings = []
     for key in block:
         if key in known or str(key).startswith("x-"):
@@ -54,7 +61,7 @@ def unknown_keys(
         where = document.place(*place, key)
         findings.append(
             Finding(
-                severity="warning",
+                severity="error" if get_close_matches(str(key), known, n=1, cutoff=_SLIP) else "warning",
                 code="unknown-key",
                 file=str(where.file),
                 line=where.line,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genaiops.errors import SettingsError, suggest
+from genaiops.errors import GenaiopsError, SettingsError, suggest
 from genaiops.experiments._azure_data import AzureData
 from genaiops.experiments._blocks import Block, read_datasets, read_evaluators
 from genaiops.experiments._documents import Document, read_document
@@ -250,12 +250,25 @@ def _connections(block: Block | None, problems: Problems) -> tuple[Mapping[str, 
         for key, instead in (("name", "name"), ("connection_type", "type")):
             if not item.get(key) and not item.get(instead):
                 problems.error("missing-key", f"Connection {item.get('name')!r} has no {key}.", place)
+        _check_type(item, index, block.document, problems)
         if item.get("name") in seen:
             problems.error(
                 "duplicate-name", f"Two connections are named {item['name']!r}.", place, "Rename one of them."
             )
         seen.add(str(item.get("name")))
     return tuple({**item, "__file__": str(block.document.path)} for item in block.value)
+
+
+def _check_type(connection: Mapping[str, Any], index: int, document: Document, problems: Problems) -> None:
+    from genaiops.connections import connection_class
+
+    for key in ("connection_type", "type"):
+        if connection.get(key):
+            try:
+                connection_class(connection[key], connection=str(connection.get("name")))
+            except GenaiopsError as error:
+                problems.caught(error, document.place("connections", index, key))
+            return
 
 
 def _map(blocks: Mapping[str, Block], key: str, problems: Problems) -> dict[str, Any] | None:
