@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 from genaiops.cli._app import app
 from genaiops.cli._output import echo_error, say
 from genaiops.cli._session import Session
+from genaiops.collector import relax_collector, spare_what_is_here
 from genaiops.errors import GenaiopsError, Interrupted
 
 INTERRUPTED = Interrupted.exit_code
@@ -25,7 +25,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
     0 done, 1 the work failed, 2 the input is wrong, 3 the gate said no, 4 no approval, 130 interrupted.
     """
-    _spare_the_collector()
+    relax_collector()
+    # At the end it would look at all modules once more, which frees nothing that the end does not free.
+    atexit.register(spare_what_is_here)
     words, debug = _take_debug(list(sys.argv[1:] if args is None else args))
     _speak_utf8()
     try:
@@ -45,13 +47,6 @@ def main(args: Sequence[str] | None = None) -> int:
 
             traceback.print_exception(error)
         return _print_error(error)
-
-
-def _spare_the_collector() -> None:
-    """Commands make many objects that stay, hardly any cycles, and end soon."""
-    gc.set_threshold(20_000, 20, 20)
-    # At the end the collector would look at all modules once more, which frees nothing that the end does not free.
-    atexit.register(gc.freeze)
 
 
 def _run(words: list[str], session: Session) -> int:

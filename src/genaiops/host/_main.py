@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import NoReturn
 
-from genaiops.host._collector import relax_collector
+from genaiops.collector import relax_collector
 from genaiops.host._pipe import take_pipes
 from genaiops.host._prints import mark_prints
 

@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from genaiops.collector import spare_what_is_here
+
 _LENGTH = struct.Struct("!I")
 _STREAMS = 3
 _MODULE_ENDINGS = (".py", ".pyc", ".so")
@@ -46,7 +48,7 @@ def serve_nursery(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as parent, _Endings() as endings:
         parent.set_inheritable(False)
         # What is here now stays: looking at it again would only make each child copy it.
-        gc.freeze()
+        spare_what_is_here()
         while True:
             ready, _, _ = select.select([parent.fileno(), endings.fileno()], [], [])
             if endings.fileno() in ready:

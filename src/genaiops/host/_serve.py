@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genaiops.collector import relax_collector, spare_what_is_here
 from genaiops.connections import install_log_redaction
 from genaiops.errors import GenaiopsError
-from genaiops.host._collector import relax_collector, spare_what_is_here
 from genaiops.host._export import SpanExporter
 from genaiops.host._pipe import ParentPipe, take_pipes
 from genaiops.host._prints import mark_prints
@@ -126,7 +126,7 @@ async def _serve(hello: dict[str, Any], workspace: Workspace, redact: Callable[[
         pipe.write({"type": "ready", "pid": os.getpid()})
         spare_what_is_here()
         if may_call_models(flow):
-            # A fifth of a second of importing that the first model call would wait for otherwise; readiness does not.
+            # Importing that the first model call would wait for otherwise; readiness does not.
             threading.Thread(target=load_transport, daemon=True).start()
 
     def code() -> int:
