@@ -1,4 +1,4 @@
-"""A process that has imported what a host imports and makes hosts by forking, which takes hundredths of a second.
+"""A process that has imported what a host imports and makes hosts by forking: quicker than a start.
 
 It is started before this process has imported what it needs itself, so that both do it at the same time. What is made
 there is like a process that was started in the usual way: same folder, variables, import path and modules. Where that

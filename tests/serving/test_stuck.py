@@ -73,7 +73,7 @@ def test_a_worker_with_too_many_stuck_threads_is_replaced_and_clients_are_answer
             while metric(server, "threads_stuck") < 2:
                 server.score({"text": "hang"})
             server.score({"text": "hang"})
-            wait_until(lambda: not set(server.workers()) & set(worker) and server.workers(), 10)  # noqa: B023
+            wait_until(lambda old=frozenset(worker): not old & set(server.workers()) and server.workers(), 10)
             assert server.score({"text": "short"})[0] == 200
 
         assert "No answer within 0.4 s." in streamed

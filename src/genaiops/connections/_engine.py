@@ -217,7 +217,7 @@ class Engine:
         if asked.source == "simulated":
             return self._simulated
         if self._live is None:
-            # A fifth of a second of work, once: other rows go on meanwhile, and no call's time includes it.
+            # Much work, once: other rows go on meanwhile, and no call's time includes it.
             await asyncio.to_thread(load_transport)
             self._live = self._live or OpenAIWire()
         return self._live

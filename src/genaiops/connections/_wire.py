@@ -1,7 +1,7 @@
 """The protocol of OpenAI and Azure OpenAI over aiohttp: bytes out, bytes in, nothing tried twice.
 
-The OpenAI SDK would add nothing that this room does not do itself (retries, deadlines, limits), and takes for it half
-a second at the start of every process and three times the processor time of a call. Flows may use it as they like.
+The OpenAI SDK would add nothing that this room does not do itself (retries, deadlines, limits), and takes time for
+it at the start of every process and in every call. Flows may use it as they like.
 """
 
 from __future__ import annotations

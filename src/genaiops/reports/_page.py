@@ -213,7 +213,7 @@ def _render(content: Mapping[str, Any], *, style: str, script: str, packed: Pack
 
 
 def get_ready() -> None:
-    """Do now what the first report would wait for: a fifth of a second to compile the page's template."""
+    """Compile the page's template now; the first report would wait for it."""
     _template()
 
 

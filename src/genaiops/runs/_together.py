@@ -14,7 +14,7 @@ from genaiops.runs._pool import HostPool
 from genaiops.runs._prepare import Surroundings
 from genaiops.runs._record import RunRecord
 from genaiops.runs._setup import host_setup
-from genaiops.runs._spec import FlowRequest, RunSpec
+from genaiops.runs._spec import RunSpec
 from genaiops.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class RunTogether:
         self._batches: list[Batch] = []
         self.interrupted = False
 
-    async def warm(self, request: FlowRequest, *, will_call: bool = False) -> None:
-        """Start the host of a flow that will be needed soon, and let it import what the flow needs.
+    async def warm(self, spec: RunSpec, *, will_call: bool = False) -> None:
+        """Start a host of a run that will begin soon, and let it import what the flow needs.
 
         Args:
-            request: The flow and how its host is set up.
+            spec: The run; its host is set up as the run's will be.
             will_call: Its models will be called; without it, what it keeps may do.
 
         Raises:
@@ -43,7 +43,9 @@ class RunTogether:
             HostError: Its process cannot be started.
         """
         # In a thread: an environment may have to be built first, and rows of other flows must not wait for it.
-        setup = await asyncio.to_thread(host_setup, request, self._around.settings, self._around.store)
+        setup = await asyncio.to_thread(
+            host_setup, spec, self._around.settings, self._around.store, hosts=spec.processes
+        )
         host = await asyncio.shield(self._around.pool.start(setup))
         await host.prepare(will_call=will_call)
 

@@ -256,7 +256,7 @@ class Service:
             # In a thread, until the flow has shown itself quick.
             work = partial(self.plan.threads.run, measured, self._row_of(inputs))
             return self._learnt(await self._run_within_limits(work))
-        recorder = recorder_of(scope, self.flow.name, request_id) if self.export is not None else SpanRecorder()
+        recorder = recorder_of(scope, self.flow.name, request_id)
         run = partial(self.plan.run, inputs, recorder=recorder, is_recorded=self._is_recorded)
         if self.plan.is_sync:
             # A thread cannot be stopped, so only what runs on the loop is worth watching for a client that leaves.
