@@ -10,15 +10,16 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from genaiops.errors import SettingsError
+from genaiops.records import record
 
 STATE_FOLDER = ".genaiops"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Settings:
     """What the surroundings say.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from genaiops.audits._imports import Explain, explain_roughly
 from genaiops.audits._use_cases import UseCaseAudit, audit_use_case
 from genaiops.errors import InputError
 from genaiops.flows import find_secrets
+from genaiops.records import record
 
 _TEXT = frozenset(
     {".py", ".yaml", ".yml", ".json", ".jsonl", ".jinja2", ".jinja", ".j2", ".md", ".txt", ".sh", ".ps1", ".ipynb",
@@ -21,7 +21,7 @@ _TEXT = frozenset(
 _MAX_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SecretAudit:
     """A secret typed into a file; never its value."""
 
@@ -34,7 +34,7 @@ class SecretAudit:
         return {"file": self.file, "line": self.line, "kind": self.kind}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AuditReport:
     """What an audit found below one folder."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from genaiops.audits._imports import (
     read_imports,
 )
 from genaiops.flows import Finding, FlowSurvey, survey_flow, tool_fate
+from genaiops.records import record
 
 Verdict = Literal["runs", "runs with changes", "broken", "unsupported"]
 VERDICTS: tuple[Verdict, ...] = ("runs", "runs with changes", "broken", "unsupported")
@@ -33,7 +33,7 @@ _INSTALLED_AS = {"bs4": "beautifulsoup4", "yaml": "pyyaml", "dotenv": "python-do
 _WITH_US = frozenset({"genaiops", "dotenv", "openai", "jinja2", "numpy", "aiohttp", "httpx"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FlowAudit:
     """What an audit says about one flow.
 
@@ -76,7 +76,7 @@ class FlowAudit:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Reason:
     """Why a flow does not run unchanged, and what it costs to change that."""
 

@@ -6,8 +6,9 @@ import ast
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from genaiops.records import record
 
 # Why an import cannot be served, or None when it is: `compat.explain_import` knows best.
 Explain = Callable[[str, str | None], str | None]
@@ -25,7 +26,7 @@ _PUBLIC = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ImportUse:
     """One import of a name.
 

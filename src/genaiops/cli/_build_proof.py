@@ -6,12 +6,12 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.cli._output import note
 from genaiops.cli._surroundings import UseCaseFacts, open_store, require_values, use_case_facts
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.packaging import BuildSpec, BuiltImage, Engine, RunningImage
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _RECORDING = "/recording.jsonl"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Proof:
     """Whether an image was seen to answer.
 
@@ -41,7 +41,7 @@ class Proof:
         return {"tested": self.passed, "test": self.text, "engine": self.engine, "engine_image": self.image}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ProofPlan:
     """How an image will be tested.
 

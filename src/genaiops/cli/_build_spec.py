@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 from genaiops.cli._flow_options import chosen_variants, mapping_or_file
 from genaiops.cli._output import assignments
 from genaiops.cli._surroundings import open_store, use_case_file
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.experiments import ExperimentSpec
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class BuildWords:
     """Words of the command line, as they were written."""
 

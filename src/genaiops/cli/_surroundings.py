@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
@@ -44,7 +45,7 @@ def nearby_folders(home: Path | None, project: Path | None = None) -> list[Path]
     return [folder for folder in (start, *start.parents) if folder.is_relative_to(top)]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UseCaseFacts:
     """What the use case around a flow says about models.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from genaiops.records import record
 
 SCRUBBED = "******"
 MODULE = "promptflow.connections"  # where flows import connections from; also the `module` of the execution form
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Field:
     """One field of a connection type.
 

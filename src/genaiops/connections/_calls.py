@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from genaiops.connections._base import Connection
 from genaiops.connections._types import AzureOpenAIConnection, ServerlessConnection, SimulatedConnection
 from genaiops.errors import ConnectionSettingsError
+from genaiops.records import record
 from genaiops.tracing import TokenUsage
 
 Api = Literal["chat", "completion", "embedding"]
@@ -18,7 +18,7 @@ PATHS: dict[str, str] = {"chat": "/chat/completions", "completion": "/completion
 _OPENAI = "https://api.openai.com/v1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ModelReply:
     """One answer of a model.
 

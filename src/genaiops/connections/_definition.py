@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from genaiops.records import record
 
 # Keys of connection files that say nothing about how to reach the service.
 _NOT_FIELDS = frozenset(
@@ -27,7 +29,7 @@ _NOT_FIELDS = frozenset(
 _NO_VALUE = re.compile(r"^\s*(\*+|<no-change>|<user-input>|<[\w .-]*(?:key|secret|endpoint|base)[\w .-]*>)?\s*$", re.I)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Definition:
     """One place that says something about one connection.
 

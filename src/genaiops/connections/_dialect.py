@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -11,9 +10,10 @@ from genaiops import __version__
 from genaiops.connections._base import Connection
 from genaiops.connections._calls import PATHS, model_endpoint
 from genaiops.connections._types import AUTH_ENTRA, AzureOpenAIConnection
+from genaiops.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Route:
     """One way to a model.
 

@@ -31,6 +31,7 @@ from genaiops.connections._types import SimulatedConnection
 from genaiops.connections._wire import OpenAIWire, WireReply, load_transport
 from genaiops.errors import GenaiopsError
 from genaiops.plain_text import plural
+from genaiops.records import record
 
 _CHUNK_BOUND_S = 120.0
 _REFUSED = frozenset({401, 403, 404})
@@ -50,7 +51,7 @@ class Wire(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EngineOptions:
     """Limits for all calls; see `Models`."""
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from genaiops.connections._base import Connection
 from genaiops.connections._errors import RecordingMissError
 from genaiops.errors import SettingsError
 from genaiops.plain_text import plural
+from genaiops.records import record
 
 SCHEMA_VERSION = 1
 _NOT_ASKED = frozenset({"stream", "stream_options"})  # how the reply travels, not what it says
@@ -27,7 +27,7 @@ _DIFF_LINES = 14
 _EXPLAINED_MISSES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RecordedReply:
     """A reply from a recording, with the day it was given."""
 

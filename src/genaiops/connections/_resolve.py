@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from genaiops.connections._base import SCRUBBED, Connection, Field
@@ -30,11 +30,12 @@ from genaiops.connections._types import (
     normal_auth_mode,
 )
 from genaiops.errors import ConnectionSettingsError
+from genaiops.records import record
 
 _ALONE = ("API_KEY", "API_BASE", "BASE_URL", "ENDPOINT", "CONNECTION_TYPE")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MissingValue:
     """A value that a connection needs and nobody set.
 
@@ -55,7 +56,7 @@ class MissingValue:
         return f"{self.connection}.{self.field or '*'}: set {' or '.join(self.variables)}{where}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Resolved:
     """What is known about one connection.
 

@@ -12,7 +12,7 @@ import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +23,7 @@ from genaiops.connections._dialect import Route, key_of, proxy_for, route_to
 from genaiops.connections._entra import entra_token_provider
 from genaiops.connections._events import EventData
 from genaiops.connections._retry import WireError, status_error
+from genaiops.records import record
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,7 +38,7 @@ _MOVED, _REDIRECTS = (307, 308), range(300, 400)
 _THEIR_TROUBLE = frozenset({"server_error", "overloaded_error", "rate_limit_error", "timeout_error"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WireReply:
     """A reply as it came."""
 

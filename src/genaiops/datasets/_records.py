@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
+from genaiops.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Row:
     """One record of a dataset.
 
@@ -28,7 +29,7 @@ class Row:
     file: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BadRow:
     """A row that could not be read, and why."""
 
@@ -36,7 +37,7 @@ class BadRow:
     error: DataError
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Columns:
     """The columns of a dataset.
 
@@ -49,7 +50,7 @@ class Columns:
     sample: tuple[Row, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Scan:
     """What one pass over a whole dataset found.
 

@@ -10,10 +10,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from genaiops.errors import SettingsError, suggest
+from genaiops.records import record
 
 # What the use cases of others call the two sides of a comparison.
 _ALIASES = {
@@ -22,7 +23,7 @@ _ALIASES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RowFacts:
     """What is known of the application's row beside its outputs."""
 
@@ -35,7 +36,7 @@ class RowFacts:
 Scorer = Callable[[Mapping[str, Any], RowFacts, Mapping[str, Any]], dict[str, float | None]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Builtin:
     """One metric, or a few that belong together.
 

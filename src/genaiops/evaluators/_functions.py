@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from genaiops.errors import SettingsError
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EvalFunction:
     """One `eval_*` function.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genaiops.evaluators._calling import ERRORS
 from genaiops.evaluators._numbers import as_score, flatten, score_columns
 from genaiops.evaluators._records import Evaluation, RowScore
+from genaiops.records import record
 from genaiops.runs import RunRecord
 
 
@@ -22,7 +23,7 @@ class RawRow(NamedTuple):
     error: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RawEvaluation:
     """One evaluator on one run, as it came; see `Evaluation` for the fields."""
 

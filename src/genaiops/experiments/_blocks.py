@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from genaiops.experiments._keys import DATASET_KEYS, EVALUATOR_KEYS, unknown_key
 from genaiops.experiments._paths import find_data, find_evaluator, parse_azure_source
 from genaiops.experiments._problems import Problems
 from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, Place
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Block:
     """A block in force and the file it stands in."""
 

@@ -24,10 +24,11 @@ from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, ExperimentSpe
 from genaiops.experiments._targets import flow_source
 from genaiops.flows import Finding, Flow, InputDef, check_flow, check_mapping, examine_flow
 from genaiops.plain_text import plural
+from genaiops.records import record
 from genaiops.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class UseCaseCheck:
     """What a check found.
 

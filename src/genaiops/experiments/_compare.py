@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from genaiops.experiments._spec import MetricRule
+from genaiops.records import record
 from genaiops.stats import (
     Decision,
     PairedComparison,
@@ -19,7 +20,7 @@ from genaiops.stats import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Series:
     """The scores of one metric for one variant, all its repeats.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from genaiops.experiments._documents import Document, read_document
 from genaiops.experiments._keys import unknown_keys
 from genaiops.experiments._paths import find_data
 from genaiops.experiments._problems import Problems
+from genaiops.records import record
 
 DATAOPS_FILE = Path("configs/dataops_config.json")
 _KEYS = {
@@ -37,7 +37,7 @@ _CRON_NAMES = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|m
 _CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DataAsset:
     """A file that a data pipeline makes.
 

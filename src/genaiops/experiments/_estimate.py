@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._targets import flow_source
 from genaiops.experiments._tasks import RunTask, evaluation_tasks, rows_of
 from genaiops.flows import Flow, Node, Reference, load_flow
+from genaiops.records import record
 from genaiops.settings import Settings, state_folder
 from genaiops.tracing import TokenUsage, price_usd, remember_prices
 
@@ -39,7 +39,7 @@ class Span(NamedTuple):
         return {"low": self.low, "high": self.high}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Estimate:
     """What a plan will take.
 

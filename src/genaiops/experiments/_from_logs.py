@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
 from genaiops.experiments._log_columns import FEEDBACK, OUTPUT, REQUEST, has_feedback, is_input
 from genaiops.experiments._masking import mask_value
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LogSample:
     """What was written.
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
 from genaiops.experiments._compare import Series, compare_series
 from genaiops.experiments._result import ExperimentResult
+from genaiops.records import record
 from genaiops.runs import RunRecord
 
 _DIFFERENCES = 200
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Comparison:
     """What differs between a baseline and a candidate.
 
@@ -45,7 +46,7 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Side:
     """One side of a comparison: a run, and the experiment that scored it.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from genaiops.evaluators import Evaluation, RowScore, link_aggregates, lower_is_better
 from genaiops.experiments._spec import MetricRule
+from genaiops.records import record
 from genaiops.stats import estimate
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RowFacts:
     """What the evaluation dataset says about a row beside its scores.
 

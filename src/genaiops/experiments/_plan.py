@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice, product
 from typing import Any, Literal
 
@@ -20,13 +20,14 @@ from genaiops.experiments._variants import (
     select_variants,
 )
 from genaiops.flows import Flow
+from genaiops.records import record
 
 PlanKind = Literal["one-at-a-time", "grid", "sample", "list", "search"]
 _KINDS: tuple[PlanKind, ...] = ("one-at-a-time", "grid", "sample", "list")
 _MOST_CELLS = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Cell:
     """A flow with its variants chosen and its parameters set; it runs over every dataset.
 
@@ -66,7 +67,7 @@ class Cell:
         return merged
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Plan:
     """The cells in the order they run, the baseline first.
 
@@ -99,7 +100,7 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class PlanRequest:
     """What the command line says about the plan; `None` leaves it to the use case.
 
@@ -251,7 +252,7 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class CellMaker:
     """Makes cells of one flow."""
 

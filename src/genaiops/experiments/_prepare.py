@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,14 @@ from genaiops.experiments._search import search_plan
 from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._tasks import RunTask, experiment_id, run_tasks
 from genaiops.flows import Finding, Flow
+from genaiops.records import record
 from genaiops.settings import Settings
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Prepared:
     """An experiment that is ready to be started; nothing has been paid for.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from genaiops.experiments._problems import Problems
 from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, ExperimentSpec, MetricRule, Place, Setting
 from genaiops.experiments._variables import Resolved, raise_missing, read_env_file, read_init
 from genaiops.flows import Finding
+from genaiops.records import record
 from genaiops.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Examined:
     """What came of reading a use case: the specification when there is one, and all findings."""
 

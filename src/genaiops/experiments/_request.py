@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.experiments._plan import PlanRequest
+from genaiops.records import record
 
 DEFAULT_FAILED_SHARE = 0.05
 """Failed rows that are tolerated when nobody says: a run with more of them measures something else."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ExperimentRequest:
     """A use case, and how it is to be run.
 
@@ -103,7 +104,7 @@ class ExperimentRequest:
         return replace(request, use_case=Path(request.use_case), recording=recording)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ExperimentEvent:
     """Something happened.
 

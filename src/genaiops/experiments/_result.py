@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
+from genaiops.records import record
 from genaiops.settings import Settings
 
 SCHEMA_VERSION = 1
@@ -20,7 +21,7 @@ ROW_SCORES_FILE = "row_scores.jsonl"
 FOLDER = "experiments"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ExperimentResult:
     """What an experiment found; everything else stands in its files.
 

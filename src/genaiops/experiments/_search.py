@@ -6,7 +6,7 @@ A trial that is worse than the best one on the same rows is stopped early. Needs
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from genaiops.experiments._plan import Cell, CellMaker
 from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._study import SearchStudy
 from genaiops.experiments._tasks import RunTask
+from genaiops.records import record
 
 JOURNAL_FILE = "search.journal"
 _FEWEST_FIRST = 8
@@ -30,7 +31,7 @@ RunCell = Callable[[Cell, int | None], Awaitable[tuple[list[Finished], list[RawE
 """Runs a cell over all datasets and scores it; with a number only the first so many rows. None after an interrupt."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class SearchPlan:
     """What is searched for.
 

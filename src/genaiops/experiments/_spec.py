@@ -7,17 +7,18 @@ Nothing here opens a file. `_read.py` makes them from `experiment.yaml` and its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.flows import Finding
+from genaiops.records import record
 
 EvaluatorKind = Literal["flow", "python", "builtin", "adapter"]
 SourceKind = Literal["command line", "environment", ".env", "overlay", "base", "default"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Place:
     """Where a part of the configuration stands: a file and its line, counted from 1."""
 
@@ -28,7 +29,7 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else str(self.file)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Setting:
     """One value in force and where it came from; `value` never holds a secret.
 
@@ -49,7 +50,7 @@ class Setting:
         return {"key": self.key, "value": self.value, "source": self.source, "where": self.where}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class AzureSource:
     """A dataset that lives in an Azure ML workspace.
 
@@ -71,7 +72,7 @@ class AzureSource:
         return f"azureml:{self.name}:{self.version or 'latest'}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class DatasetSpec:
     """A dataset and how its columns reach the inputs of one flow.
 
@@ -109,7 +110,7 @@ class DatasetSpec:
         return self.reference or self.name
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EvaluatorSpec:
     """What scores the runs, and with which datasets.
 
@@ -132,7 +133,7 @@ class EvaluatorSpec:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class MetricRule:
     """What the use case says about one metric.
 
@@ -147,7 +148,7 @@ class MetricRule:
     kind: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ExperimentSpec:
     """One use case in one environment, read and resolved; nothing has been started.
 

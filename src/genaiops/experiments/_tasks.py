@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from genaiops.experiments._request import ExperimentRequest
 from genaiops.experiments._spec import DatasetSpec, EvaluatorSpec, ExperimentSpec
 from genaiops.experiments._targets import flow_source
 from genaiops.flows import Flow
+from genaiops.records import record
 from genaiops.runs import RunSpec
 from genaiops.settings import Settings
 
 _LONGEST_NAME = 60
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RunTask:
     """One cell on one dataset, once.
 
@@ -36,7 +37,7 @@ class RunTask:
     spec: RunSpec
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EvaluationTask:
     """One evaluator with one dataset on one run."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from genaiops.errors import SettingsError, suggest
 from genaiops.experiments._spec import Place
 from genaiops.flows import Flow
+from genaiops.records import record
 
 _ALL = ("*", "all")
 _DEFAULTS = ("defaults", "default")
@@ -28,7 +29,7 @@ _MODEL_INPUTS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Selection:
     """What `--variants` asks for.
 
@@ -116,7 +117,7 @@ def _matches(text: str, flow: Flow, place: Place) -> list[tuple[str, str]]:
     raise SettingsError(message, file=place.file, line=place.line, hint=hint, kind="UnknownVariant")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Parameter:
     """One thing that is varied beside variants.
 

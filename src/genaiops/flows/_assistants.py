@@ -16,6 +16,7 @@ from genaiops.flows._references import Reference
 from genaiops.flows._sources import inside, source_path, tool_error
 from genaiops.flows._tools import ToolFunction, load_package_tool, load_script_tool
 from genaiops.flows._yaml import load_yaml
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.flows._literals import LiteralPreparer
@@ -32,7 +33,7 @@ _BUILT_IN = ("code_interpreter", "retrieval")
 _PARAMETER = re.compile(r"^\s*:(?:param|parameter|arg|argument)\s+(?:[^:]*\s)?(\w+)\s*:\s*(.*)$")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class AssistantTool:
     """A tool ready to be called, with its description for the model."""
 

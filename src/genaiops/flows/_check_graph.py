@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from genaiops.errors import suggest
@@ -14,6 +13,7 @@ from genaiops.flows._graph import section_of_output
 from genaiops.flows._nodes import SOURCE_TYPES, TEMPLATE_NODES, taken_as_code
 from genaiops.flows._references import Reference, parse_reference
 from genaiops.flows._yaml import Place, YamlDocument
+from genaiops.records import record
 
 FLOW_KEYS = (
     "$schema", "id", "name", "display_name", "description", "type", "language", "tags", "inputs", "outputs", "nodes",
@@ -29,7 +29,7 @@ OUTPUT_KEYS = ("type", "reference", "description", "evaluation_only", "is_chat_o
 NODE_TYPES = ("python", "llm", "prompt", "custom_llm")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Body:
     """One body of a node: the node itself, or one of its variants.
 

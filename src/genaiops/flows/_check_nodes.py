@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from genaiops.flows._check_values import VALUE_TYPES, misfit
 from genaiops.flows._references import parse_reference
 from genaiops.flows._sources import hint_for_file, inside
 from genaiops.flows._yaml import Place, YamlDocument
+from genaiops.records import record
 
 APIS: Mapping[str, frozenset[str]] = {
     "chat": frozenset(
@@ -35,7 +35,7 @@ _RESERVED = {"prompt"}
 _ANYTHING = FunctionFacts("", 1, (), takes_any=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConnectionUse:
     """A place where a flow names a connection.
 

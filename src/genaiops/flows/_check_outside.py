@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from genaiops.flows._check_report import Report
 from genaiops.flows._check_source import parse_source
 from genaiops.flows._check_survey import FlowSurvey
 from genaiops.flows._yaml import YamlDocument
+from genaiops.records import record
 
 _FILE = re.compile(r"\$\{file:(.*?)\}", re.DOTALL)
 _IMAGE_KEY = re.compile(r"data:image/[^;]*;path")
 _IMAGE_TEXT = re.compile(r"data:image/[^;]*;\s*path:\s*(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OutsideFile:
     """A file outside of the flow's folder, and where it is named.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from genaiops.flows._check_report import Report
 from genaiops.flows._check_templates import check_roles, check_template, near
 from genaiops.flows._check_values import VALUE_TYPES, misfit
 from genaiops.flows._yaml import YamlDocument, parse_yaml
+from genaiops.records import record
 
 _MODEL_KEYS = ("api", "configuration", "parameters", "response")
 _V2_KEYS = ("id", "provider", "apiType", "connection", "options")
@@ -25,7 +25,7 @@ _CONNECTIONS = ("AzureOpenAIConnection", "OpenAIConnection", "ServerlessConnecti
 _MODEL_FIELDS = {"azureopenai": "azure_deployment", "openai": "model"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PromptyText:
     """A prompty taken apart: its front matter with lines, its template, and where the template starts."""
 

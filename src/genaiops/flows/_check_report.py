@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from genaiops.errors import GenaiopsError, suggest
 from genaiops.flows._model import Finding, Severity
 from genaiops.flows._sources import files_named
+from genaiops.records import record
 
 _NOTHING = suggest("", ())
 
@@ -87,7 +88,7 @@ def _says_the_same(one: Finding, other: Finding) -> bool:
     return (one.file, one.line, one.code, one.message) == (other.file, other.line, other.code, other.message)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FlowFiles:
     """The files of a flow: its own folder, and what `additional_includes` lays over it.
 

@@ -6,7 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from genaiops.records import record
 
 # Shapes that nothing but a secret has.
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -46,7 +47,7 @@ _AZURE_KEY = re.compile(r"[0-9a-f]{32}|[A-Za-z0-9]{84}|[A-Za-z0-9]{52}")
 _MAX_LINE = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SecretPlace:
     """Where a secret is typed in.
 

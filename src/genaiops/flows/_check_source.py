@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from genaiops.records import record
 
 # Packages whose `tool` is the decorator; another library's `tool` makes no node.
 _TOOL_PACKAGES = ("promptflow", "genaiops")
@@ -27,7 +28,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Parameter:
     """One parameter of a function.
 
@@ -45,7 +46,7 @@ class Parameter:
         return tuple(name for name in self.types if name.endswith("Connection"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FunctionFacts:
     """A function and how it may be called.
 
@@ -68,7 +69,7 @@ class FunctionFacts:
         return next((p for p in self.parameters if p.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClassFacts:
     """A class: its constructor, its call, its aggregation; None where it does not define one itself."""
 
@@ -80,7 +81,7 @@ class ClassFacts:
     inherits: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SourceFacts:
     """What the text of one Python file says.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from genaiops.flows._check_entry import module_file
@@ -15,11 +14,12 @@ from genaiops.flows._check_report import FlowFiles
 from genaiops.flows._check_source import parse_source, read_source
 from genaiops.flows._model import Finding, FlowKind
 from genaiops.flows._yaml import YamlDocument
+from genaiops.records import record
 
 _VARIABLE = re.compile(r"\$\{(?:env|ENV):([A-Za-z_]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FlowSurvey:
     """One flow file and what it leads to.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genaiops.errors import suggest
 from genaiops.flows._check_report import Report
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -19,7 +19,7 @@ _MARKER = re.compile(rf"\s*#?\s*({'|'.join(ROLES)})\s*:\s*", re.IGNORECASE)
 _LOOKS_LIKE_MARKER = re.compile(r"\s*#*\s*(\w+)\s*:")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Template:
     """A template that parses.
 

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any
 
 from genaiops.errors import RowError
 from genaiops.flows._outcome import NodeOutcome, Services
+from genaiops.records import record
 from genaiops.tracing import TokenUsage, price_usd
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeptReply:
     """An answer that was not asked for again. Its tokens were counted where the call was made."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from genaiops.flows._includes import find_includes, merge_includes
 from genaiops.flows._locate import flow_name
 from genaiops.flows._model import ChatShape, Finding, Flow, InputDef, OutputDef
 from genaiops.flows._nodes import Reader, environment_text
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LoadOptions:
     """What may be changed while a flow is loaded; see `load_flow`."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from genaiops.errors import FlowDefinitionError, suggest
+from genaiops.records import record
 
 FLOW_FILES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _SUFFIXES = (".yaml", ".yml", ".prompty")
@@ -14,7 +14,7 @@ _SUFFIXES = (".yaml", ".yml", ".prompty")
 _ENTRY = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FlowFile:
     """A flow's file, or an entry `module:name` without one (then `path` is the folder to import from)."""
 

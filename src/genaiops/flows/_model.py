@@ -7,17 +7,18 @@ file form is meant and translated where ours differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.flows._references import Reference
+from genaiops.records import record
 
 FlowKind = Literal["graph", "function", "class", "prompty"]
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Finding:
     """Something to say about a flow, with its place.
 
@@ -52,7 +53,7 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class InputDef:
     """One declared input: of a flow, of a flex flow's `init`, or of a tool.
 
@@ -85,7 +86,7 @@ class InputDef:
         return form
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class OutputDef:
     """One declared output; `reference` is a `Reference`, or the literal that the output always has."""
 
@@ -108,7 +109,7 @@ class OutputDef:
         return form
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class NodeSource:
     """Where the code or the template of a node is: a file, a tool of a package, or both."""
 
@@ -117,7 +118,7 @@ class NodeSource:
     tool: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Condition:
     """`when` (a `Reference` or a literal) has the value `expected`.
 
@@ -131,7 +132,7 @@ class Condition:
     line: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Node:
     """One node of a graph, its variant already chosen.
 
@@ -165,7 +166,7 @@ class Node:
         return [value for value in values if isinstance(value, Reference)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class VariantSet:
     """The variants of one node: the default and every id, in the order written."""
 
@@ -174,7 +175,7 @@ class VariantSet:
     line: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ChatShape:
     """Which input is the person's message, which is the history, which output is the answer."""
 
@@ -183,7 +184,7 @@ class ChatShape:
     output: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Flow:
     """What a flow is, as far as its files tell. No user code has been imported.
 

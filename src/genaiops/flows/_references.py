@@ -7,10 +7,10 @@ prompt flow's to the letter, surprises included, because flows in the field depe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from genaiops.errors import RowError
+from genaiops.records import record
 
 # What a property is made of; all that lies between the tokens is skipped.
 _TOKEN = re.compile(r"(?P<word>\w+)|\['(?P<key>.*?)'\]|\[(?P<index>\d+)\]")
@@ -23,7 +23,7 @@ class Step(NamedTuple):
     key: str | int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reference:
     """A value that comes from a flow input or from a node.
 

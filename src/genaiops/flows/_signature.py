@@ -7,15 +7,16 @@ import dataclasses
 import enum
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from genaiops.flows._annotations import TypeNames, type_of_annotation, type_of_expression
 from genaiops.flows._model import InputDef, OutputDef
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Signature:
     """Inputs, `init` inputs and outputs of an entry.
 

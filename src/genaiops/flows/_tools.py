@@ -8,7 +8,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,12 +19,13 @@ from genaiops.flows._failures import hint_for_import, how_to_offer, place_in_use
 from genaiops.flows._model import InputDef, Node
 from genaiops.flows._signature import input_of_parameter
 from genaiops.flows._sources import tool_error
+from genaiops.records import record
 
 SCRIPT_MODULE = "__pf_main__"
 _loading = threading.Lock()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ToolFunction:
     """What a node calls.
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import FlowDefinitionError
+from genaiops.records import record
 
 Place = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class YamlDocument:
     """Plain data of a file and where each part of it stands.
 

@@ -7,7 +7,7 @@ gate and raise no alert.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from genaiops.gates._reading import LineOf, PolicyReader
 from genaiops.gates._verdict import Check, Result, Verdict
 from genaiops.gates._words import between, number, signed
 from genaiops.plain_text import plural
+from genaiops.records import record
 from genaiops.stats import IndependentComparison, compare_independent, holm, verdict_word
 
 CHAMPION: Final = "champion"
@@ -45,7 +46,7 @@ ALERT_KEYS: Final = (
 _SENSELESS: Final = ("require", "segments")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class AlertPolicy:
     """The `alert:` block of a use case, read and checked.
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,12 @@ from genaiops.errors import ApprovalMissing, DataError, InputError
 from genaiops.gates._alert_words import alert_words
 from genaiops.gates._evidence import load_evidence
 from genaiops.gates._verdict import Verdict
+from genaiops.records import record
 
 _FILE = "approvals.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Approval:
     """Who decided what, when and why.
 

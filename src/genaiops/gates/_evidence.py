@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import DataError
+from genaiops.records import record
 from genaiops.stats import average_repeats
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Evidence:
     """What an experiment found.
 

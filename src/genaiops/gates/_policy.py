@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from genaiops.records import record
 
 JudgeBy = Literal["interval", "mean"]
 Required = Literal["better", "not worse"]
@@ -14,7 +16,7 @@ DEFAULT_FAILED_SHARE: Final = 0.05
 """Failed and unscored rows that are tolerated when the gate does not say: a run with more measures something else."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class SegmentPolicy:
     """A demand on each part of the data: no dead segment behind a good average.
 
@@ -34,7 +36,7 @@ class SegmentPolicy:
     judge: JudgeBy = "mean"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class MetricPolicy:
     """What is demanded of one metric.
 
@@ -75,7 +77,7 @@ class MetricPolicy:
         return f"{self.evaluator}.{self.metric}" if self.evaluator else self.metric
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Policy:
     """The `gate:` block of a use case, read and checked.
 

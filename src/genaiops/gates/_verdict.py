@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from genaiops.records import record
 
 Result = Literal["passed", "failed", "not judged"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Check:
     """One demand, held against what was found.
 
@@ -77,7 +79,7 @@ class Check:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Verdict:
     """Pass or fail, and why.
 

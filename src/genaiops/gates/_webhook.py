@@ -7,7 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from genaiops.gates._alert_words import alert_words
 from genaiops.gates._alerts import AlertPolicy
 from genaiops.gates._evidence import Evidence
 from genaiops.gates._verdict import Verdict
+from genaiops.records import record
 
 ATTEMPTS: Final = 4
 TIMEOUT_S: Final = 10.0
@@ -30,7 +31,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _WORDS: Final = {"failed": "alert", "passed": "ok", "not judged": "not judged"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Webhook:
     """Where messages go.
 
@@ -48,7 +49,7 @@ class Webhook:
         return urlsplit(self.url).hostname or "?"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Delivery:
     """What became of a message.
 

@@ -7,12 +7,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from genaiops.experiments import ExperimentResult
+from genaiops.records import record
 
 ID_TAG = "genaiops.id"
 DIGEST_TAG = "genaiops.digest"
@@ -21,7 +22,7 @@ _LONGEST_PARAMETER = 500
 _LONGEST_TAG = 5000
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class MirroredRun:
     """One run of the tracking server.
 
@@ -53,7 +54,7 @@ class MirroredRun:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class MirrorPlan:
     """An experiment as a run with a run below it for each of ours."""
 

@@ -10,13 +10,13 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from genaiops.errors import MissingExtraError, SettingsError, suggest
 from genaiops.experiments import ExperimentResult
 from genaiops.mirrors._mapping import DIGEST_TAG, ID_TAG, MirroredRun, plan_mirror
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ _AT_ONCE = 100
 _TIMEOUT_S = 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Mirrored:
     """What came of it.
 

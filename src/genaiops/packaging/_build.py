@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from genaiops.packaging._requirements import (
 )
 from genaiops.packaging._sbom import bill_of_materials
 from genaiops.plain_text import plural
+from genaiops.records import record
 from genaiops.runs import flow_requirements, flow_source
 
 SITE = "app/lib"
@@ -39,7 +40,7 @@ SBOM = "sbom.cdx.json"
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class BuildSpec:
     """What to build.
 
@@ -72,7 +73,7 @@ class BuildSpec:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class BuiltImage:
     """What was built.
 

@@ -13,13 +13,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from genaiops.errors import GenaiopsError
 from genaiops.packaging._build import BuiltImage
 from genaiops.packaging._dockerfile import PORT, PORT_VARIABLE
 from genaiops.packaging._layout import Layout
+from genaiops.records import record
 
 _ANSWERS_S = 20
 _LOAD_S = 900
@@ -27,7 +27,7 @@ _STARTS_S = 120
 _LAST_LINES = 20
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RunningImage:
     """A container that was started from an image.
 
@@ -56,7 +56,7 @@ class RunningImage:
         return self.engine.returns_zero("exec", self.container, *health_check)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Engine:
     """A container engine that answers: its program, and the surroundings it is called with.
 

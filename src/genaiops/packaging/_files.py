@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from genaiops.errors import InputError
+from genaiops.records import record
 
 # Left out wherever they stand: caches, secrets, records of earlier work.
 LEFT_OUT = frozenset(
@@ -39,7 +39,7 @@ IGNORE_FILES = (".gitignore", ".amlignore")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PackagedFile:
     """One file of a package.
 

@@ -7,16 +7,17 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
+
+from genaiops.records import record
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 # Level 6 of zlib: the same bytes from the same zlib; level 9 costs three times as long for 1 %.
 _LEVEL = 6
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Entry:
     """One file to come into a layer: its place, its bytes or where they are, its mode."""
 
@@ -26,7 +27,7 @@ class Entry:
     link: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Layer:
     """A layer that has been written.
 

@@ -11,12 +11,13 @@ import json
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from genaiops.errors import InputError
 from genaiops.packaging._layers import Layer
+from genaiops.records import record
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -37,7 +38,7 @@ class SystemPackage(NamedTuple):
     architecture: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BaseImage:
     """What an image is built on: layers that are in the layout already, and their configuration.
 

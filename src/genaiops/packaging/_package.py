@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from genaiops.packaging._surroundings import (
     open_init,
     open_variables,
 )
+from genaiops.records import record
 
 SCHEMA_VERSION = 1
 MANIFEST = "package.json"
@@ -29,7 +30,7 @@ SAMPLE_REQUEST = "sample-request.json"
 _READ_WHERE_IT_RUNS = ("flow", "variant", "init", "defaults", "required")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Package:
     """What is shipped.
 

@@ -11,12 +11,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import genaiops
 from genaiops.errors import GenaiopsError
+from genaiops.records import record
 from genaiops.runs import runtime_requirements
 
 _TIMEOUT_S = 900
@@ -37,7 +37,7 @@ _ROOMS_LEFT_OUT = (
 )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Installed:
     """What was installed.
 

@@ -13,11 +13,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import GenaiopsError, InputError
+from genaiops.records import record
 
 _HELPER_S = 30
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -27,7 +28,7 @@ _HUB_NAMES = frozenset({"docker.io", "index.docker.io", _DOCKER_HUB})
 _HUB_SERVER = "https://index.docker.io/v1/"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SignIn:
     """Who we are to a registry.
 

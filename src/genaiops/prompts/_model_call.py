@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -22,6 +21,7 @@ from genaiops.prompts._tool_definitions import (
     function_call_or_auto,
     tool_choice_or_auto,
 )
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.connections import Connection, Models
@@ -46,7 +46,7 @@ class ModelResult(NamedTuple):
     reply: Any
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class ModelCall:
     """What stays the same for all rows of a model node.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from genaiops.errors import FlowDefinitionError, suggest
 from genaiops.prompts._value_references import References, read_data_file, read_yaml
+from genaiops.records import record
 
 _FENCE = re.compile(r"^-{3,}[ \t]*$\n?", re.MULTILINE)
 _INDENTED_FENCE = re.compile(r"^[ \t]*-{3,}[ \t]*$\n?", re.MULTILINE)
@@ -17,7 +18,7 @@ _LOOSE_FENCE = re.compile(r"-{3,}\n")
 _APIS = ("chat", "completion")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class PromptyFile:
     """What a prompty says, references resolved and overrides merged.
 

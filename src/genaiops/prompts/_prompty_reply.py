@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genaiops.prompts._errors import PromptError
 from genaiops.prompts._replies import first_of, whole_message
+from genaiops.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class PromptyReply:
     """Reads the answers to one prompty.
 

@@ -6,15 +6,16 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from genaiops.records import record
 
 if TYPE_CHECKING:
     from genaiops.connections import ConnectionStore, Models
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class PromptServices:
     """What prompts that user code calls work with.
 

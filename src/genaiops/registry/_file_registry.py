@@ -11,12 +11,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.errors import DataError, GenaiopsError, suggest
+from genaiops.records import record
 
 Kind = Literal["dataset", "flow", "experiment", "package"]
 SCHEMA_VERSION = 1
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOCK_S = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Version:
     """One registered state of something.
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from genaiops.records import record
+
 
 @dataclass(slots=True)
 class Cell:
@@ -62,7 +64,7 @@ class Failure:
     rows: list[tuple[str, int]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Story:
     """An experiment as a report sees it.
 

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -21,6 +21,7 @@ from typing import Any
 
 from genaiops import errors
 from genaiops.errors import GenaiopsError, HostError
+from genaiops.records import record
 from genaiops.runs._process import LINE_LIMIT, HostProcess, NurseryClient, release, start_process
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _SEPARATOR = b"\x1f"
 _LAST_LINES = 40
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class HostSetup:
     """How a host is started. Holds secrets: never to disk.
 
@@ -55,7 +56,7 @@ class HostSetup:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcomes:
     """Finished rows.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from genaiops.errors import DataError, suggest
+from genaiops.records import record
 
 _LOOKUP = re.compile(r"\$\{([^{}]*)\}")
 # `$data.x`, `{data.x}`, `${data.x`, `$(run.outputs.x)`, `${{data.x}}`, and lookups inside of longer text.
@@ -33,7 +33,7 @@ class Lookup(NamedTuple):
     column: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RowMapping:
     """How the inputs of a row are made.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.datasets import read_rows
 from genaiops.errors import DataError
+from genaiops.records import record
 from genaiops.runs._events import OnEvent
 from genaiops.runs._find import RUNS_FOLDER, clean_name, find_run, make_run_id
 from genaiops.runs._host_client import HostSetup, PlanHandle
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _DEFAULT_ROW_TIMEOUT_S = 600.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Surroundings:
     """What all runs of one command share."""
 
@@ -42,7 +43,7 @@ class Surroundings:
     turns: Turns = field(default_factory=Turns)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Job:
     """What is known before anything is read: which run, where, and what its hosts are told.
 
@@ -64,7 +65,7 @@ class Job:
     earlier: RunRecord | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Prepared:
     """A run that can start.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.errors import DataError
+from genaiops.records import record
 from genaiops.runs._lock import is_locked
 from genaiops.runs._outcome_lines import read_outcomes
 
@@ -25,7 +26,7 @@ LOCK_FILE = "lock"
 IMAGES_FOLDER = "images"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RowCounts:
     """How many rows there are, and what became of them. `skipped` ones could not be read or failed before."""
 
@@ -45,7 +46,7 @@ class RowCounts:
         return {"total": self.total, "completed": self.completed, "failed": self.failed, "skipped": self.skipped}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class FailureKind:
     """Rows that failed in the same way, and the first of them."""
 
@@ -63,7 +64,7 @@ class FailureKind:
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RunRecord:
     """One flow over one dataset: what was asked, what became of it, and where the rest stands.
 

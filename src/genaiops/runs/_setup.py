@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import SettingsError, suggest
+from genaiops.records import record
 from genaiops.runs._environments import host_python
 from genaiops.runs._host_client import HostSetup
 from genaiops.runs._spec import MODEL_ROWS_IN_FLIGHT, PYTHON_ROWS_IN_FLIGHT, FlowRequest
@@ -22,7 +22,7 @@ _IMPORT_MODES = ("auto", "own", "installed")
 _MODEL_CALLS = ("live", "record", "replay")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FlowSource:
     """A flow as another process can find it.
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from genaiops.errors import SettingsError
+from genaiops.records import record
 
 ModelCalls = Literal["live", "record", "replay"]
 MODEL_ROWS_IN_FLIGHT = 128
 PYTHON_ROWS_IN_FLIGHT = 16
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class FlowRequest:
     """A flow and how its host is to be set up: all that decides how one row runs.
 
@@ -57,7 +58,7 @@ class FlowRequest:
     budget_tpm: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class RunSpec(FlowRequest):
     """One flow over one dataset.
 

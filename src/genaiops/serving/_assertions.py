@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from genaiops.errors import InputError, suggest
+from genaiops.records import record
 
 ASSERTIONS_FILE = "endpoint-test.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EndpointAssertions:
     """What `endpoint-test.json` holds.
 
@@ -31,7 +32,7 @@ class EndpointAssertions:
     expected: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Rule:
     """One way to judge a value.
 
@@ -101,7 +102,7 @@ def read_assertions(path: Path) -> EndpointAssertions:
     return _Reader(path, text).read(data)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Reader:
     path: Path
     text: str

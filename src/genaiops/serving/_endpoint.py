@@ -11,12 +11,13 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from genaiops.errors import GenaiopsError, InputError
+from genaiops.records import record
 from genaiops.serving._assertions import RULES
 
 _OK = 200
@@ -30,7 +31,7 @@ _PATIENCE_S = 120.0
 _SHOWN = 300
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EndpointCheck:
     """One thing that was looked at."""
 
@@ -43,7 +44,7 @@ class EndpointCheck:
         return {"name": self.name, "passed": self.passed, "found": self.found}
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EndpointReport:
     """What an endpoint did with the sample request.
 
@@ -75,7 +76,7 @@ class EndpointReport:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class EndpointExpectation:
     """What a good endpoint does.
 

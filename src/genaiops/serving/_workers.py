@@ -15,11 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genaiops.errors import SettingsError
+from genaiops.records import record
 from genaiops.serving._board import open_board
 from genaiops.serving._ending import begetting
 from genaiops.serving._listen import listen
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WORN_OUT = 75
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Shared:
     """What all workers of a server inherit.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
+from genaiops.records import record
 from genaiops.stats._clusters import cluster_interval
 from genaiops.stats._estimates import is_rate
 from genaiops.stats._intervals import Interval, mean_interval
@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
     unpaired: list[Hashable]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PairedComparison:
     """A candidate against a baseline on the rows that both have.
 
