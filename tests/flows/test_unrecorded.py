@@ -148,15 +148,19 @@ def test_a_row_that_is_over_leaves_nothing_to_the_garbage_collector(
     async def main() -> int:
         plan = await open_plan(load_flow(write_flow(files)), Services())
         row = {"text": "one two"}
+
+        async def run_one() -> None:
+            if plan.is_sync:
+                plan.run_now(row, is_recorded=is_recorded)
+            else:
+                await plan.run(row, is_recorded=is_recorded)
+
         try:
-            await plan.run(row, is_recorded=is_recorded)
+            await run_one()  # what the first row imports leaves something
             gc.collect()
             gc.disable()
             for _ in range(rows):
-                if plan.is_sync:
-                    plan.run_now(row, is_recorded=is_recorded)
-                else:
-                    await plan.run(row, is_recorded=is_recorded)
+                await run_one()
             return gc.collect()
         finally:
             gc.enable()
