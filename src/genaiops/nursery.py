@@ -25,7 +25,11 @@ _current: list[Nursery] = []
 
 
 class Nursery:
-    """The process, and the socket that leads to it.
+    """The process, and the sockets that lead to it and to its child.
+
+    Attributes:
+        socket: Asks for hosts that have what every host imports.
+        model_socket: Asks for hosts of flows with model nodes.
 
     Args:
         environ: The variables it starts with.
@@ -37,8 +41,10 @@ class Nursery:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
         self.socket, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "genaiops.host", "nursery", str(theirs.fileno())]
+        self.model_socket, their_models = socket.socketpair()
+        with theirs, their_models:
+            descriptors = [theirs.fileno(), their_models.fileno()]
+            command = [sys.executable, "-m", "genaiops.host", "nursery", *map(str, descriptors)]
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -47,12 +53,12 @@ class Nursery:
                     stderr=subprocess.DEVNULL,
                     cwd=_EMPTY_FOLDER,
                     env=self._environ,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=descriptors,
                     # Ctrl-C in a terminal goes to the whole group; only we shall hear it.
                     start_new_session=True,
                 )
             except OSError:
-                self.socket.close()
+                self._hang_up()
                 raise
 
     @property
@@ -71,12 +77,16 @@ class Nursery:
 
     def close(self) -> None:
         """End the process. Hosts end by themselves, when they are told to or their parent is gone."""
-        self.socket.close()
+        self._hang_up()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _hang_up(self) -> None:
+        self.socket.close()
+        self.model_socket.close()
 
 
 @contextlib.contextmanager

@@ -95,6 +95,18 @@ def make_flow(folder: Path, code: str) -> Path:
     return folder
 
 
+def make_model_flow(folder: Path, code: str) -> Path:
+    """As `make_flow`, with a model node beside it that is never active."""
+    flow = make_flow(folder, code)
+    with (flow / "flow.dag.yaml").open("a") as file:
+        file.write(
+            "- name: ask\n  type: llm\n  api: chat\n  connection: nobody\n  source: {type: code, path: ask.jinja2}\n"
+            "  inputs: {model: gpt-4o}\n  activate: {when: '${inputs.x}', is: -1}\n"
+        )
+    (flow / "ask.jinja2").write_text("user:\nSpeak.\n")
+    return flow
+
+
 def run(settings: Settings, *flows: Path, rows: int = 1, **options: Any) -> list[RunRecord]:
     data = settings.state.parent / "rows.jsonl"
     data.write_text("".join(json.dumps({"x": number}) + "\n" for number in range(rows)))
@@ -103,6 +115,10 @@ def run(settings: Settings, *flows: Path, rows: int = 1, **options: Any) -> list
 
 def outputs(record: RunRecord) -> list[Any]:
     return [outcome["outputs"]["y"] for outcome in record.outcomes()]
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def parent_of(pid: int) -> int:
@@ -118,6 +134,28 @@ def test_flow_code_finds_the_process_that_it_would_find_without_a_nursery(tmp_pa
     (before,), (after,) = outputs(alone), outputs(forked)
     assert set(after["modules"]) <= set(before["modules"])
     assert {**after, "modules": None} == {**before, "modules": None}
+
+
+def test_a_host_of_a_flow_with_model_nodes_has_what_it_would_have_imported_anyway(
+    tmp_path: Path, settings: Settings
+) -> None:
+    code = (
+        "import os, sys\nfrom promptflow.core import tool\n"
+        "@tool\ndef work(x: int) -> list:\n    return [os.getppid(), sorted(sys.modules)]\n"
+    )
+    flow = make_model_flow(tmp_path / "flow", code)
+    settings = load_settings(cwd=tmp_path, environ={**settings.environ, "NOBODY_API_KEY": "none"})
+    (alone,) = run(settings, flow)
+    with open_nursery(settings.environ):
+        nursery = current_nursery()
+        assert nursery is not None
+        (forked,) = run(settings, flow)
+        ((parent, found),) = outputs(forked)
+        assert parent_of(parent) == nursery.pid
+
+    ((_, expected),) = outputs(alone)
+    assert set(found) - {"genaiops.host._nursery"} <= set(expected)
+    assert "jinja2.sandbox" in found
 
 
 def test_hosts_are_children_of_the_nursery_and_share_no_chance(
@@ -192,18 +230,22 @@ def test_a_forked_host_that_dies_says_how_and_costs_its_row_alone(
     assert words in failed["error"]["message"]
 
 
-def test_the_death_of_the_nursery_costs_no_row(tmp_path: Path, settings: Settings, nursery: Nursery) -> None:
+@pytest.mark.parametrize("make", [make_flow, make_model_flow])
+def test_the_death_of_the_nursery_costs_no_row(
+    make: Callable[[Path, str], Path], tmp_path: Path, settings: Settings, nursery: Nursery
+) -> None:
+    settings = load_settings(cwd=tmp_path, environ={**settings.environ, "NOBODY_API_KEY": "none"})
     mark = tmp_path / "killed"
     code = (
         "import os, signal, time\nfrom pathlib import Path\nfrom promptflow.core import tool\n"
         f"MARK = Path({str(mark)!r})\n"
         "@tool\ndef work(x: int) -> int:\n"
-        f"    if x == 2 and os.getppid() == {nursery.pid}:\n"
-        f"        MARK.touch()\n        os.kill({nursery.pid}, signal.SIGKILL)\n        time.sleep(30)\n"
+        f"    if x == 2 and os.getppid() not in (1, {os.getpid()}) and not MARK.exists():\n"
+        f"        MARK.touch()\n        os.kill(os.getppid(), signal.SIGKILL)\n        time.sleep(30)\n"
         "    return x\n"
     )
 
-    (record,) = run(settings, make_flow(tmp_path / "flow", code), rows=5)
+    (record,) = run(settings, make(tmp_path / "flow", code), rows=5)
 
     assert mark.exists()
     assert (record.rows.completed, record.rows.failed) == (5, 0)
@@ -251,9 +293,12 @@ def test_a_nursery_leaves_nothing_behind(settings: Settings) -> None:
     with open_nursery(settings.environ):
         nursery = current_nursery()
         assert nursery is not None
+        wait_until(lambda: children_of(nursery.pid) != [])
+        (child,) = children_of(nursery.pid)
 
     assert current_nursery() is None
     assert not is_alive(nursery.pid)
+    assert not is_alive(child)
 
 
 def is_alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["nursery"]:
         from genaiops.host._nursery import serve_nursery
 
-        serve_nursery(int(sys.argv[2]))
+        serve_nursery(*map(int, sys.argv[2:]))
         # From here on this is a host that was forked.
     from genaiops.host._main import main
 

@@ -1,8 +1,9 @@
-"""Hosts by forking: `python -m genaiops.host nursery DESCRIPTOR`.
+"""Hosts by forking: `python -m genaiops.host nursery DESCRIPTOR MODEL_DESCRIPTOR`.
 
 This process has one thread, no loop and no open file of its own but the socket to its parent. It imports what every
 host imports before it looks at a flow, and nothing of any flow; each request is answered with a child that goes on as
-a host would that was started in the usual way. The parent hears of the end of each child.
+a host would that was started in the usual way. The parent hears of the end of each child. Its own first child does the
+same for flows with model nodes, whose hosts import more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from genaiops.collector import spare_what_is_here
 
@@ -35,16 +36,57 @@ _EVERY_HOST = (
     "genaiops.compat",
     "ruamel.yaml",
 )
+# What hosts of graphs with model nodes have imported, besides, when their first row runs.
+_MODEL_HOSTS = (
+    "genaiops.flows._graph_plan",
+    "genaiops.flows._model_nodes",
+    "genaiops.prompts",
+    "jinja2.meta",
+    "jinja2.sandbox",
+)
 
 
-def serve_nursery(descriptor: int) -> None:
+def serve_nursery(descriptor: int, model_descriptor: int) -> None:
     """Make hosts until the parent is gone; comes back in each of them."""
     # The parent decides what Ctrl-C means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    own_folder = None if sys.flags.safe_path else sys.path.pop(0)
+    has_folder = not sys.flags.safe_path
+    if has_folder:
+        del sys.path[0]
     gc.disable()
-    for name in _EVERY_HOST:
+    _import_all(_EVERY_HOST)
+    child = os.fork()
+    if child == 0:
+        os.close(descriptor)
+        _import_all(_MODEL_HOSTS)
+    else:
+        os.close(model_descriptor)
+    try:
+        _serve(descriptor if child else model_descriptor, has_folder)
+    except _ParentGone:
+        # Nobody is left to make hosts for; those that are there see it by themselves, and so does the child.
+        if child:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+        os._exit(0)
+    gc.enable()
+
+
+class _ParentGone(Exception):
+    pass
+
+
+def _import_all(names: tuple[str, ...]) -> None:
+    for name in names:
         importlib.import_module(name)
+
+
+def _serve(descriptor: int, has_folder: bool) -> None:
+    """Make hosts; comes back in each of them.
+
+    Raises:
+        _ParentGone: Nobody will ask again.
+    """
     with socket.socket(fileno=descriptor) as parent, _Endings() as endings:
         parent.set_inheritable(False)
         # What is here now stays: looking at it again would only make each child copy it.
@@ -54,10 +96,9 @@ def serve_nursery(descriptor: int) -> None:
             if endings.fileno() in ready:
                 for pid, code in endings.read():
                     _tell(parent, {"pid": pid, "code": code})
-            if parent.fileno() in ready and _answer(parent, own_folder is not None):
+            if parent.fileno() in ready and _answer(parent, has_folder):
                 break
         endings.forget()
-    gc.enable()
 
 
 def _answer(parent: socket.socket, has_folder: bool) -> bool:
@@ -119,16 +160,19 @@ class _Endings:
 
 
 def _receive(parent: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The next request, with the streams of the child; the end of the process when there will be none."""
-    head, streams, _, _ = socket.recv_fds(parent, _LENGTH.size, _STREAMS)
+    """The next request, with the streams of the child."""
+    try:
+        head, streams, _, _ = socket.recv_fds(parent, _LENGTH.size, _STREAMS)
+    except ConnectionError as error:
+        raise _ParentGone from error
     if len(head) < _LENGTH.size or len(streams) < _STREAMS:
-        _end()
+        raise _ParentGone
     data = b""
     (size,) = _LENGTH.unpack(head)
     while len(data) < size:
         piece = parent.recv(size - len(data))
         if not piece:
-            _end()
+            raise _ParentGone
         data += piece
     return json.loads(data), streams
 
@@ -136,13 +180,8 @@ def _receive(parent: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def _tell(parent: socket.socket, message: Mapping[str, Any]) -> None:
     try:
         parent.sendall(json.dumps(message).encode() + b"\n")
-    except OSError:
-        _end()
-
-
-def _end() -> NoReturn:
-    """Nobody is left to make hosts for; those that are there see it by themselves."""
-    os._exit(0)
+    except OSError as error:
+        raise _ParentGone from error
 
 
 def _shadow(folder: str) -> str | None:
@@ -174,4 +213,4 @@ def _become_host(request: Mapping[str, Any], streams: list[int], has_folder: boo
     # What was seen of folders may have changed. `importlib.invalidate_caches` would import a dozen modules for that.
     sys.path_importer_cache.clear()
     del sys.argv[1:]
-    del sys.orig_argv[-2:]
+    del sys.orig_argv[-3:]

@@ -42,12 +42,14 @@ class HostSetup:
         folder: Where it starts; the host itself goes to the flow's folder.
         environ: The variables of its process.
         hello: The first message: connections, model calls, folders.
+        asks_models: It looks as if the flow had model nodes; where that is wrong, only time is lost.
     """
 
     python: Sequence[str]
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
     hello: Mapping[str, Any] = field(repr=False)
+    asks_models: bool = False
 
     def key(self) -> str:
         """Equal for setups that may share a host."""

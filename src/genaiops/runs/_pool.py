@@ -14,7 +14,7 @@ class HostPool:
     """Starts hosts when they are needed and ends them all at the end."""
 
     def __init__(self) -> None:
-        self._nursery: NurseryClient | None = None
+        self._nurseries: dict[bool, NurseryClient] = {}
         self._hosts: dict[tuple[str, str], asyncio.Task[HostClient]] = {}
         self._retired: dict[HostClient, int] = {}
         self._users: dict[HostClient, int] = {}
@@ -27,7 +27,7 @@ class HostPool:
         task = self._hosts.get(key)
         if task is None or (task.done() and not _is_usable(task, self._retired)):
             self.started += 1
-            task = self._hosts[key] = asyncio.create_task(HostClient.start(setup, self._forks()))
+            task = self._hosts[key] = asyncio.create_task(HostClient.start(setup, self._nursery_for(setup)))
         return task
 
     async def open(self, setup: HostSetup, request: dict[str, Any], slot: str = "0") -> PlanHandle:
@@ -75,15 +75,16 @@ class HostPool:
                 hosts.append(task.result())
         hosts += [host for host in self._retired if host not in hosts]
         await asyncio.gather(*(host.kill() if at_once else host.stop() for host in hosts), *self._endings)
-        if self._nursery is not None:
-            self._nursery.close()
+        for nursery in self._nurseries.values():
+            nursery.close()
 
-    def _forks(self) -> NurseryClient | None:
-        """What makes hosts quickly, when somebody has opened it; reached through the loop that runs now."""
+    def _nursery_for(self, setup: HostSetup) -> NurseryClient | None:
+        """What makes such hosts quickly, when somebody has opened it; reached through the loop that runs now."""
+        kind = setup.asks_models
         nursery = current_nursery()
-        if self._nursery is None and nursery is not None:
-            self._nursery = NurseryClient(nursery)
-        return self._nursery
+        if kind not in self._nurseries and nursery is not None:
+            self._nurseries[kind] = NurseryClient(nursery, asks_models=kind)
+        return self._nurseries.get(kind)
 
     def _leave(self, host: HostClient) -> None:
         self._users[host] = self._users.get(host, 1) - 1

@@ -141,10 +141,12 @@ class NurseryClient:
 
     Args:
         nursery: The process that forks.
+        asks_models: The hosts are for flows with model nodes.
     """
 
-    def __init__(self, nursery: Nursery) -> None:
+    def __init__(self, nursery: Nursery, *, asks_models: bool) -> None:
         self._nursery = nursery
+        self._socket = nursery.model_socket if asks_models else nursery.socket
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[int | None]] = {}
         self._children: dict[int, ForkedProcess] = {}
@@ -153,7 +155,7 @@ class NurseryClient:
         self._rest = b""
         self._is_gone = False
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(nursery.socket, self._read)
+        self._loop.add_reader(self._socket, self._read)
 
     async def fork(self, python: Sequence[str], folder: Path, environ: Mapping[str, str]) -> ForkedProcess | None:
         """A new host; None when one like that has to be started in the usual way."""
@@ -177,7 +179,7 @@ class NurseryClient:
 
     def close(self) -> None:
         """The loop ends; the nursery may serve another one."""
-        self._loop.remove_reader(self._nursery.socket)
+        self._loop.remove_reader(self._socket)
 
     async def _ask(self, request: Mapping[str, Any], streams: list[int]) -> int | None:
         number = next(self._numbers)
@@ -185,8 +187,8 @@ class NurseryClient:
         self._asked[number] = answer
         data = json.dumps({"number": number, **request}).encode()
         try:
-            socket.send_fds(self._nursery.socket, [_LENGTH.pack(len(data))], streams)
-            self._nursery.socket.sendall(data)
+            socket.send_fds(self._socket, [_LENGTH.pack(len(data))], streams)
+            self._socket.sendall(data)
             return await answer
         except OSError:
             self._gone()
@@ -196,7 +198,7 @@ class NurseryClient:
 
     def _read(self) -> None:
         try:
-            data = self._nursery.socket.recv(1 << 16)
+            data = self._socket.recv(1 << 16)
         except OSError:
             data = b""
         if not data:
@@ -228,7 +230,7 @@ class NurseryClient:
     def _gone(self) -> None:
         """Without it nobody hears how a host ends: they end now, and rows that were in them run again elsewhere."""
         self._is_gone = True
-        self._loop.remove_reader(self._nursery.socket)
+        self._loop.remove_reader(self._socket)
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_result(None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _IMPORT_MODES = ("auto", "own", "installed")
 _MODEL_CALLS = ("live", "record", "replay")
+_GRAPH_FILES = ("flow.dag.yaml", "flow.dag.yml")
+_MODEL_NODE = re.compile(rb"\btype[\"']?\s*:\s*[\"']?(custom_)?llm\b")
 
 
 @record(frozen=True)
@@ -103,7 +107,23 @@ def host_setup(request: FlowRequest, settings: Settings, store: ConnectionStore,
         "flow": source.source,
         "environment_variables": _texts(request.environment_variables),
     }
-    return HostSetup(python=python, folder=source.folder, environ={**settings.environ, **extra}, hello=hello)
+    return HostSetup(
+        python=python,
+        folder=source.folder,
+        environ={**settings.environ, **extra},
+        hello=hello,
+        asks_models=_asks_models(Path(source.source)),
+    )
+
+
+def _asks_models(flow: Path) -> bool:
+    """Whether a flow looks as if it had model nodes, without reading it as the host will."""
+    file = flow if flow.is_file() else next((flow / name for name in _GRAPH_FILES if (flow / name).is_file()), None)
+    if file is None:
+        return False
+    with contextlib.suppress(OSError):
+        return file.suffix == ".prompty" or bool(_MODEL_NODE.search(file.read_bytes()))
+    return False
 
 
 def _budgets(request: FlowRequest, settings: Settings, hosts: int) -> dict[str, float]:
