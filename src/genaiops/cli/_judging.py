@@ -74,11 +74,14 @@ def judge_and_record(
     Raises:
         DataError: The baseline that was named does not exist.
     """
-    from genaiops.gates import judge_experiment, record_verdict
+    from genaiops.gates import judge, judge_experiment, load_totals, record_verdict
 
     wanted = baseline or (policy.baseline or _own_baseline(result) if policy is not None else None)
     folder = find_baseline(wanted, result, settings, named=baseline is not None) if wanted else None
-    verdict = judge_experiment(result.path, policy, baseline=folder, force=force)
+    if policy is None:
+        verdict = judge(load_totals(result.path), None)
+    else:
+        verdict = judge_experiment(result.path, policy, baseline=folder, force=force)
     record_verdict(result.path, verdict)
     return verdict
 

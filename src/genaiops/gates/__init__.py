@@ -10,7 +10,7 @@ from genaiops.gates._approvals import (
     reject,
     require_approval,
 )
-from genaiops.gates._evidence import Evidence, load_evidence
+from genaiops.gates._evidence import Evidence, load_evidence, load_totals
 from genaiops.gates._judge import judge, judge_experiment
 from genaiops.gates._policy import DEFAULT_FAILED_SHARE, MetricPolicy, Policy, SegmentPolicy
 from genaiops.gates._reading import read_policy
@@ -41,6 +41,7 @@ __all__ = [
     "judge_alert",
     "judge_experiment",
     "load_evidence",
+    "load_totals",
     "read_alert",
     "read_policy",
     "record_alert",

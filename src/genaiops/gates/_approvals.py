@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from genaiops.errors import ApprovalMissing, DataError, InputError
 from genaiops.gates._alert_words import alert_words
-from genaiops.gates._evidence import load_evidence
+from genaiops.gates._evidence import load_totals
 from genaiops.gates._verdict import Verdict
 from genaiops.records import record
 
@@ -126,7 +126,7 @@ def record_verdict(folder: Path, verdict: Verdict) -> Path:
     Raises:
         DataError: There is no experiment in the folder.
     """
-    result = dict(load_evidence(folder).result)
+    result = dict(load_totals(folder).result)
     result["verdict"] = {"result": verdict.result, "reasons": list(verdict.reasons)}
     _replace(folder / "verdict.json", verdict.to_json())
     _replace(folder / "experiment.json", result)
@@ -144,7 +144,7 @@ def record_alert(folder: Path, verdict: Verdict, delivery: Mapping[str, Any] | N
     Returns:
         The path of `alert.json`.
     """
-    result = dict(load_evidence(folder).result)
+    result = dict(load_totals(folder).result)
     sent = dict(delivery) if delivery is not None else None
     words = alert_words(verdict)
     result["alert"] = {"result": verdict.result, "words": words, "reasons": list(verdict.reasons), "delivery": sent}
@@ -177,7 +177,7 @@ def _decide(
 
 
 def _verdict(folder: Path) -> Mapping[str, Any]:
-    found = load_evidence(folder).result.get("verdict") or {}
+    found = load_totals(folder).result.get("verdict") or {}
     return {"result": found.get("result", "not judged"), "reasons": list(found.get("reasons", ()))}
 
 

@@ -80,15 +80,32 @@ def load_evidence(folder: Path) -> Evidence:
     Raises:
         DataError: It is missing or cannot be read.
     """
-    file = folder if folder.suffix == ".json" else folder / "experiment.json"
+    file = _experiment_file(folder)
+    result = load_totals(file).result
+    rows = file.parent / Path(str(result.get("row_scores") or "row_scores.jsonl")).name  # never out of the folder
+    return Evidence(result, tuple(_lines(rows)) if rows.is_file() else ())
+
+
+def load_totals(folder: Path) -> Evidence:
+    """Read an experiment's record without its scores row by row, which are most of what there is to read.
+
+    Args:
+        folder: Holds `experiment.json`, or is that file.
+
+    Raises:
+        DataError: It is missing or cannot be read.
+    """
+    file = _experiment_file(folder)
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        return Evidence(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError("There is no experiment here.", file=file, hint="List them with: genaiops runs list") from error
     except json.JSONDecodeError as error:
         raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=error.lineno) from error
-    rows = file.parent / Path(str(result.get("row_scores") or "row_scores.jsonl")).name  # never out of the folder
-    return Evidence(result, tuple(_lines(rows)) if rows.is_file() else ())
+
+
+def _experiment_file(folder: Path) -> Path:
+    return folder if folder.suffix == ".json" else folder / "experiment.json"
 
 
 def label(run: Mapping[str, Any]) -> str:
