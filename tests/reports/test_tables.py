@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genaiops.plain_text import plain
 from genaiops.reports import read_story, write_reports
-from genaiops.reports._tables import safe_cell, safe_name
+from genaiops.reports._sheets import safe_cell, safe_name
 from tests.gates.folders import passes, write_experiment
 from tests.reports.html_reading import read_page
 from tests.reports.sample import Sample, write_sample
@@ -116,6 +119,29 @@ def test_html_tables_say_the_same(reports: Path) -> None:
     assert page.counts["th"] == len(table[0])
     assert page.counts["td"] == len(table[0]) * len(table)
     assert page.counts["script"] == 0
+
+
+def test_html_cells_are_those_of_csv_as_plain_text(hostile: Path) -> None:
+    with next(hostile.glob("summary_quality_result.csv")).open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+
+    page = (hostile / "summary_quality_result.html").read_text(encoding="utf-8")
+
+    cells = [unescape(cell) for cell in re.findall(r"<td>([^<]*)</td>", page)]
+    assert cells == [plain(cell) for row in rows for cell in row]
+    assert len(cells) == len(header) * len(rows)
+
+
+def test_rows_that_are_too_many_to_be_held_give_the_same_tables(
+    experiment: Path, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genaiops.reports._outcomes.HELD_BYTES", 0)
+
+    written = write_reports(experiment, tmp_path, ["csv", "html"])
+
+    assert len(written) == 20
+    for file in written:
+        assert file.read_bytes() == (reports / file.name).read_bytes(), file.name
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1+1"])

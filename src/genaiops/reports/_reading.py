@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from genaiops.errors import DataError
+from genaiops.reports._outcomes import Outcomes
 from genaiops.reports._story import Cell, Failure, NodeUse, Row, Story, label
 
 MOST_ROWS: Final = 20_000
@@ -27,13 +28,15 @@ def read_story(folder: Path) -> Story:
         raise DataError("There is no experiment here.", file=file, hint="List them with: genaiops runs list")
     result = _json(file)
     scores = _row_scores(folder / Path(str(result.get("row_scores") or "row_scores.jsonl")).name)
-    reader = _Reader(folder, result, scores)
+    outcomes = Outcomes(folder)
+    reader = _Reader(outcomes, result, scores)
     rows = reader.rows()
     return Story(
         folder,
         result,
         _whole(folder / "verdict.json", result.get("verdict")),
         scores,
+        outcomes,
         rows,
         reader.total,
         sorted(reader.failures.values(), key=lambda failure: -len(failure.rows)),
@@ -49,33 +52,16 @@ def _whole(file: Path, short: Any) -> Mapping[str, Any]:
     return _json(file) if file.is_file() else short or {}
 
 
-def run_folder(folder: Path, run: Mapping[str, Any]) -> Path | None:
-    """Where a run's files are: where it says, or beside the experiment when the state folder was moved."""
-    written = Path(str(run.get("path") or ""))
-    places = [written] if run.get("path") and written.is_absolute() else [folder / written] if run.get("path") else []
-    name = written.name or str(run.get("id"))
-    places.append(folder.parent.parent / "runs" / name)
-    return next((place for place in places if (place / "outcomes.jsonl").is_file()), None)
-
-
-def outcomes(folder: Path, run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The lines of a run's `outcomes.jsonl` in the order of rows as written; a torn last line is left out."""
-    place = run_folder(folder, run)
-    if place is None:
-        return
-    with (place / "outcomes.jsonl").open("rb") as stream:
-        for line in stream:
-            if line.endswith(b"\n"):
-                yield json.loads(line.decode("utf-8"))  # as text: of bytes it would guess the encoding
-
-
 class _Reader:
     """Reads the runs' outcomes once and keeps what reports show."""
 
     def __init__(
-        self, folder: Path, result: Mapping[str, Any], scores: Mapping[tuple[str, int], Mapping[str, float | None]]
+        self,
+        outcomes: Outcomes,
+        result: Mapping[str, Any],
+        scores: Mapping[tuple[str, int], Mapping[str, float | None]],
     ) -> None:
-        self.folder, self.result, self.scores = folder, result, scores
+        self.outcomes, self.result, self.scores = outcomes, result, scores
         self.failures: dict[tuple[str, str | None, str, str], Failure] = {}
         self.node_use: dict[tuple[str, str], NodeUse] = {}
         self.columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
@@ -108,12 +94,13 @@ class _Reader:
         dataset, variant, run_id = str(run.get("dataset")), label(run), str(run.get("id"))
         inputs: dict[str, None] = {}
         outputs: dict[str, None] = {}
-        for line in outcomes(self.folder, run):
+        for line in self.outcomes.of(run):
             key = (dataset, int(line["row"]))
             seen.add(key)
             inputs.update(dict.fromkeys(line.get("inputs") or {}))
             outputs.update(dict.fromkeys(line.get("outputs") or {}))
-            self._count_nodes(variant, line)
+            # Lines may be held: no longer with what nodes were given, which is most of them.
+            line["nodes"] = self._nodes(variant, line)
             if line.get("status") != "completed":
                 self._count_failure(variant, key, line)
             row = self.found.get(key)
@@ -126,29 +113,32 @@ class _Reader:
         self.columns[run_id] = (tuple(inputs), tuple(outputs))
 
     def _cell(self, run_id: str, line: Mapping[str, Any]) -> Cell:
-        nodes = {name: _shown_node(node) for name, node in (line.get("nodes") or {}).items()}
         return Cell(
             run=run_id,
             status=str(line.get("status")),
             outputs=line.get("outputs") or {},
             error=line.get("error"),
-            nodes=nodes,
+            nodes=line["nodes"],
             duration_s=line.get("duration_s"),
             tokens=_tokens(line.get("tokens")),
             scores=self.scores.get((run_id, int(line["row"])), {}),
         )
 
-    def _count_nodes(self, variant: str, line: Mapping[str, Any]) -> None:
+    def _nodes(self, variant: str, line: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Count what the nodes of a row took; returns what reports show of them."""
+        shown: dict[str, dict[str, Any]] = {}
         for name, node in (line.get("nodes") or {}).items():
-            use = self.node_use.setdefault((variant, name), NodeUse())
+            form = shown[name] = _shown_node(node)
+            use = self.node_use.get((variant, name)) or self.node_use.setdefault((variant, name), NodeUse())
             use.rows += 1
-            use.failed += node.get("status") == "failed"
-            use.kept += bool(node.get("kept"))
-            use.duration_s += node.get("duration_s") or 0.0
-            use.tokens += 0 if node.get("kept") else _tokens(node.get("tokens"))
+            use.failed += form["status"] == "failed"
+            use.kept += form["kept"]
+            use.duration_s += form["duration_s"] or 0.0
+            use.tokens += 0 if form["kept"] else form["tokens"]
             if node.get("model"):
                 use.asks_model = True
                 self.models[str(node["model"])] = None
+        return shown
 
     def _count_failure(self, variant: str, key: tuple[str, int], line: Mapping[str, Any]) -> None:
         error = line.get("error") or {}

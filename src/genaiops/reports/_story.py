@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.records import record
+from genaiops.reports._outcomes import Outcomes
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Story:
         result: The content of `experiment.json`.
         verdict: The content of `verdict.json`, else the short verdict of the experiment.
         scores: (run, row) -> score name -> score; a name is `evaluator.metric`.
+        outcomes: All rows of the runs, as tables have them.
         rows: Rows with details, in the order of datasets and numbers.
         total_rows: Rows of all datasets, also those without details.
         failures: Grouped, the most frequent first.
@@ -86,6 +88,7 @@ class Story:
     result: Mapping[str, Any]
     verdict: Mapping[str, Any]
     scores: Mapping[tuple[str, int], Mapping[str, float | None]] = field(repr=False)
+    outcomes: Outcomes = field(repr=False)
     rows: Sequence[Row] = field(repr=False)
     total_rows: int
     failures: Sequence[Failure]
@@ -127,6 +130,14 @@ class Story:
         ]
         found = {name for scores in self.scores.values() for name in scores}
         return [*dict.fromkeys(name for name in listed if name in found), *sorted(found - set(listed))]
+
+    @cached_property
+    def scored_rows(self) -> dict[str, list[int]]:
+        """Run -> its rows that have scores."""
+        found: dict[str, list[int]] = {}
+        for run, row in self.scores:
+            found.setdefault(run, []).append(row)
+        return found
 
     @cached_property
     def directions(self) -> dict[str, bool]:
