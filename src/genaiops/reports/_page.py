@@ -38,6 +38,8 @@ MOST_BYTES: Final = 7_600_000
 MOST_STATIC_ROWS: Final = 60
 """Rows that are written out for readers without JavaScript."""
 
+_ASSETS: Final = files("genaiops.reports").joinpath("assets")
+
 SOURCES: Final = {
     "live": ("Live model", "All replies came from a live model."),
     "recorded": ("Recorded replies", "The replies were played back from a recording, not asked for again."),
@@ -213,7 +215,7 @@ def _render(content: Mapping[str, Any], *, style: str, script: str, packed: Pack
 
 
 def get_ready() -> None:
-    """Compile the page's template now; the first report would wait for it."""
+    """Load the page's template now, and compile it if need be; the first report would wait for it."""
     _template()
 
 
@@ -224,6 +226,8 @@ def _template() -> Any:
     What an experiment's record lacks is left empty: records of other versions are drawn too.
     """
     from jinja2 import BaseLoader, ChainableUndefined, Environment
+
+    from genaiops.reports._compiled import load_template
 
     environment = Environment(
         loader=BaseLoader(), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
@@ -247,12 +251,13 @@ def _template() -> Any:
     environment.globals.update(row_anchor=row_anchor)
     # Text that reaches the page as a plain variable: without characters that hide or reorder what follows.
     environment.finalize = lambda value: plain(value) if type(value) is str else value
-    return environment.from_string(_asset("report.html.j2"))
+    name = "report.html.j2"
+    return load_template(environment, str(_ASSETS.joinpath(name)), _asset(name))
 
 
 @cache
 def _asset(name: str) -> str:
-    return files("genaiops.reports").joinpath("assets", name).read_text(encoding="utf-8")
+    return _ASSETS.joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
