@@ -109,6 +109,37 @@ def test_the_limit_counts_joined_rows(tmp_path: Path) -> None:
     assert open_sources(data, run, on_bad_row="stop", limit=2).count() == (2, 2)
 
 
+@pytest.mark.parametrize("limit", [None, 1, 2])
+def test_data_that_the_earlier_run_had_too_is_joined_as_a_copy_of_it_would_be(
+    tmp_path: Path, limit: int | None
+) -> None:
+    text = '{"q": 1}\nbroken\n{"q": 3}\n{"q": 4}\n'
+    data, copy = tmp_path / "d.jsonl", tmp_path / "copy.jsonl"
+    data.write_text(text)
+    copy.write_text(text)
+    run = earlier_run(tmp_path / "run", {0: {"o": "a"}, 2: {"o": "c"}, 3: {"o": "d"}}, data)
+
+    same, apart = (open_sources(path, run, on_bad_row="skip", limit=limit) for path in (data, copy))
+
+    assert joined(data, run, limit) == joined(copy, run, limit)
+    assert same.count() == apart.count()
+    assert same.columns == apart.columns == {"data": ("q",), "run.outputs": ("line_number", "o"), "run.inputs": ("q",)}
+
+
+def test_files_that_have_changed_are_looked_at_again(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "d.jsonl", [{"q": 1}])
+    run = earlier_run(tmp_path / "run", {0: {"o": "a"}})
+    assert len(joined(data, run)) == 1
+
+    write_rows(data, [{"q": 1, "more": True}, {"q": 2}])
+    done = [{"schema_version": 1, "row": row, "status": "completed", "outputs": {"p": row}} for row in range(2)]
+    write_rows(run.outcomes_path, done)
+
+    assert [row for row, _ in joined(data, run)] == [0, 1]
+    columns = open_sources(data, run, on_bad_row="stop", limit=None).columns
+    assert columns == {"data": ("q", "more"), "run.outputs": ("line_number", "p")}
+
+
 def test_a_run_that_is_not_finished_cannot_be_used(tmp_path: Path) -> None:
     run = earlier_run(tmp_path / "run", {0: {"o": "a"}})
     stopped = RunRecord(id="first", path=run.path, status="interrupted", flow={})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from genaiops.datasets import Scan, read_rows, scan
+from genaiops.datasets import Scan, data_files, read_rows, scan
 from genaiops.errors import DataError
 from genaiops.runs._images import absolute_images
 from genaiops.runs._outcome_lines import LineIndex
@@ -16,6 +17,8 @@ from genaiops.runs._record import IMAGES_FOLDER, RunRecord
 
 ALIGN_BY = "line_number"
 _SAMPLE_OUTCOMES = 200
+# The runs of an experiment read few files, and many runs read each of them.
+_MOST_KNOWN = 16
 
 
 class SourceRow(NamedTuple):
@@ -98,11 +101,15 @@ def _row_number(value: Any) -> int | None:
 
 
 class OutputsSource:
-    """The outputs of an earlier run; rows that failed there are not in it."""
+    """The outputs of an earlier run; rows that failed there are not in it.
 
-    def __init__(self, record: RunRecord) -> None:
-        self._images = record.path / IMAGES_FOLDER
-        self._index = LineIndex(record.outcomes_path, completed_only=True)
+    Args:
+        outcomes: Its `outcomes.jsonl`.
+    """
+
+    def __init__(self, outcomes: Path) -> None:
+        self._images = outcomes.parent / IMAGES_FOLDER
+        self._index = LineIndex(outcomes, completed_only=True)
         self.columns = (ALIGN_BY, *self._output_names())
 
     def __len__(self) -> int:
@@ -161,7 +168,7 @@ class Sources:
 
     def count(self) -> tuple[int, int]:
         """How many rows will run, and how many before the last of them are left out."""
-        numbers = [source.numbers() for source in self._sources.values()]
+        numbers = [source.numbers() for source in self._different()]
         run = skipped = 0
         first = self._sources.get("data")
         known_bad = len(first.scan.bad_rows) if isinstance(first, DataSource) else 0
@@ -174,24 +181,29 @@ class Sources:
 
     def rows(self) -> Iterator[JoinedRow]:
         """The rows that every source has, by number."""
-        yield from islice(_merge({name: source.rows() for name, source in self._sources.items()}), self._limit)
+        different = self._different()
+        place = {name: different.index(source) for name, source in self._sources.items()}
+        for heads in islice(_merge([source.rows() for source in different]), self._limit):
+            folder = next((head.folder for head in heads if head.folder is not None), None)
+            yield JoinedRow(heads[0].row, {name: heads[index].values for name, index in place.items()}, folder)
+
+    def _different(self) -> list[Source]:
+        """The sources, each once: one file may be the data and the inputs of the earlier run."""
+        return list(dict.fromkeys(self._sources.values()))
 
 
-def _merge(streams: Mapping[str, Iterator[SourceRow]]) -> Iterator[JoinedRow]:
-    """Walk sorted streams side by side and give the numbers that all of them have."""
-    heads: dict[str, SourceRow] = {}
+def _merge(streams: list[Iterator[SourceRow]]) -> Iterator[list[SourceRow]]:
+    """Walk sorted streams side by side and give the rows whose number all of them have."""
     try:
-        for name, stream in streams.items():
-            heads[name] = next(stream)
+        heads = [next(stream) for stream in streams]
         while True:
-            highest = max(head.row for head in heads.values())
-            if all(head.row == highest for head in heads.values()):
-                folder = next((head.folder for head in heads.values() if head.folder is not None), None)
-                yield JoinedRow(highest, {name: head.values for name, head in heads.items()}, folder)
+            highest = max([head.row for head in heads])
+            if all(head.row == highest for head in heads):
+                yield list(heads)
                 highest += 1
-            for name, stream in streams.items():
-                while heads[name].row < highest:
-                    heads[name] = next(stream)
+            for index, stream in enumerate(streams):
+                while heads[index].row < highest:
+                    heads[index] = next(stream)
     except StopIteration:
         return
 
@@ -221,7 +233,7 @@ def open_sources(
     if data is not None:
         sources["data"] = _data_source(Path(data), on_bad_row, limit if source_run is None else None)
     if source_run is not None:
-        sources.update(_run_sources(source_run))
+        sources.update(_run_sources(source_run, sources.get("data")))
     _check_lengths(sources)
     joined = Sources(sources, limit=limit)
     if joined.count()[0] == 0:
@@ -230,10 +242,27 @@ def open_sources(
 
 
 def _data_source(path: Path, on_bad_row: Literal["stop", "skip"], limit: int | None) -> DataSource:
-    return DataSource(path, scan(path, on_bad_row=on_bad_row, limit=limit), on_bad_row=on_bad_row)
+    found = _known_scan(path.absolute(), on_bad_row, limit, tuple(map(_state, data_files(path))))
+    return DataSource(path, found, on_bad_row=on_bad_row)
 
 
-def _run_sources(record: RunRecord) -> dict[str, Source]:
+def _state(file: Path) -> tuple[str, int, int]:
+    """Other when the file has been written since."""
+    found = file.stat()
+    return str(file), found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _known_scan(path: Path, on_bad_row: Literal["stop", "skip"], limit: int | None, state: object) -> Scan:
+    return scan(path, on_bad_row=on_bad_row, limit=limit)
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _known_outputs(outcomes: Path, state: object) -> OutputsSource:
+    return OutputsSource(outcomes)
+
+
+def _run_sources(record: RunRecord, data: Source | None) -> dict[str, Source]:
     if record.status not in ("completed", "failed"):
         state = "running" if record.is_running() else "not finished"
         raise DataError(
@@ -242,11 +271,13 @@ def _run_sources(record: RunRecord) -> dict[str, Source]:
             kind="InvalidRunStatusError",
         )
     sources: dict[str, Source] = {}
-    outputs = OutputsSource(record)
-    if len(outputs):
+    outcomes = record.outcomes_path
+    if outcomes.is_file() and len(outputs := _known_outputs(outcomes.absolute(), _state(outcomes))):
         sources["run.outputs"] = outputs
     path = record.dataset.get("path")
-    if path and Path(path).exists():
+    if path and isinstance(data, DataSource) and data.path.resolve() == Path(path).resolve():
+        sources["run.inputs"] = data
+    elif path and Path(path).exists():
         sources["run.inputs"] = _data_source(Path(path), "skip", None)
     if not sources:
         raise DataError(f"The run {record.id!r} has no completed row.", kind="EmptyInputsData")
