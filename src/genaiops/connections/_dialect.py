@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from genaiops import __version__
 from genaiops.connections._base import Connection
@@ -61,6 +60,8 @@ def route_to(connection: Connection, api: str, model: str) -> Route:
 
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system sets for an address."""
+    from urllib.request import getproxies  # brings an HTTP client, which only those need who call
+
     parts = urlsplit(url)
     proxies = getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
@@ -70,6 +71,8 @@ def proxy_for(url: str) -> str | None:
 
 
 def _goes_straight(host_and_port: str, host: str) -> bool:
+    from urllib.request import proxy_bypass
+
     # With and without the port: a list of hosts may name either.
     return bool(proxy_bypass(host_and_port) or proxy_bypass(host))
 

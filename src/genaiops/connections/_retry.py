@@ -6,7 +6,6 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 Trouble = Literal["refused", "server", "unprocessable", "timeout", "connection", "unreachable", "body", "permanent"]
@@ -139,6 +138,8 @@ def _until_date(headers: Mapping[str, str]) -> float | None:
     text, sent = headers.get("retry-after"), headers.get("date")
     if not text:
         return None
+    from email.utils import parsedate_to_datetime
+
     try:
         # Against the server's own clock, which may differ from ours.
         until = parsedate_to_datetime(text)
