@@ -35,9 +35,12 @@ from genaiops.experiments._request import (
     ignore_experiment_event,
 )
 from genaiops.experiments._result import (
+    EXPERIMENT_FILE,
     FOLDER,
+    LOCK_FILE,
     ROW_SCORES_FILE,
     ExperimentResult,
+    load_result,
     write_experiment,
 )
 from genaiops.experiments._search import partial_task, search, search_plan
@@ -49,7 +52,7 @@ from genaiops.experiments._tasks import (
     run_tasks,
 )
 from genaiops.plain_text import plural
-from genaiops.runs import RunRecord, RunSpec, RunTogether, find_run, run_together
+from genaiops.runs import FolderLock, RunRecord, RunSpec, RunTogether, find_run, run_together
 from genaiops.settings import Settings, load_settings, state_folder
 
 if TYPE_CHECKING:
@@ -170,7 +173,7 @@ class _Experiment:
         self._finished: dict[str, Finished] = {}
         self._raws: list[RawEvaluation] = []
         self._digests: dict[str, EvaluatorDigests] = {}
-        self._began = monotonic()
+        self._began = monotonic() - _spent_before(self._folder, prepared)
         self._budget = Budget(prepared.request.max_calls, prepared.request.budget_usd)
         self._progress = Progress(on_event, self._total_rows())
         self._interrupted = False
@@ -179,8 +182,15 @@ class _Experiment:
         self._looked_at: list[RunRecord] = []  # first rows of a search's trials: they stand in no result, and cost
 
     def run(self) -> ExperimentResult:
-        """Everything, and what came of it on disk."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Everything, and what came of it on disk.
+
+        Raises:
+            SettingsError: Another process is at it.
+        """
+        with FolderLock(self._folder / LOCK_FILE, what=f"The experiment {self._prepared.id!r}"):
+            return self._run()
+
+    def _run(self) -> ExperimentResult:
         self._base = first_form(self._prepared, self._settings)
         write_experiment(self._folder, {**self._base, "status": "running"})
         self._tell(ExperimentEvent(kind="planned", total=self._total_rows(), name=self._prepared.id))
@@ -188,7 +198,7 @@ class _Experiment:
             run_together(self._work, self._settings, store=self._store, on_event=self._progress.see)
         except BaseException:
             if self._has_begun():
-                write_experiment(self._folder, {**self._base, "status": "interrupted"})
+                write_experiment(self._folder, {**self._base, "status": "interrupted", "duration_s": self._spent()})
             else:
                 # There is nothing to resume: a mistake was found before the first row.
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -367,6 +377,10 @@ class _Experiment:
     def _total_rows(self) -> int:
         return self._prepared.estimate.rows
 
+    def _spent(self) -> float:
+        """Seconds, those of earlier attempts included."""
+        return round(monotonic() - self._began, 3)
+
     # Concluding
 
     def _warn_of_silence(self, evaluations: Sequence[Evaluation]) -> None:
@@ -399,10 +413,17 @@ class _Experiment:
             "row_scores": ROW_SCORES_FILE,
             "partial": self._budget.reason,
             **totals([*(item.record for item in finished), *self._looked_at], evaluations, self._request),
-            "duration_s": round(monotonic() - self._began, 3),
+            "duration_s": self._spent(),
             "finished": now(),
         }
         return write_experiment(self._folder, data)
+
+
+def _spent_before(folder: Path, prepared: Prepared) -> float:
+    """Seconds that earlier attempts took, as far as they came to an end."""
+    if not prepared.created or not (folder / EXPERIMENT_FILE).is_file():
+        return 0.0
+    return float(load_result(folder).data.get("duration_s") or 0.0)
 
 
 def _is_done(record: RunRecord) -> bool:

@@ -13,12 +13,14 @@ from typing import Any
 
 from genaiops.errors import DataError
 from genaiops.records import record
+from genaiops.runs import is_locked
 from genaiops.settings import Settings
 
 SCHEMA_VERSION = 1
 EXPERIMENT_FILE = "experiment.json"
 ROW_SCORES_FILE = "row_scores.jsonl"
 FOLDER = "experiments"
+LOCK_FILE = "lock"
 
 
 @record(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class ExperimentResult:
 
     @property
     def status(self) -> str:
-        """`completed`, `failed` (more failed rows than allowed, an evaluator that failed) or `interrupted`."""
+        """`running`, `completed`, `failed` (more failed rows than allowed, an evaluator that failed), `interrupted`."""
         return str(self.data.get("status", "completed"))
 
     @property
@@ -106,6 +108,9 @@ def load_result(path: Path) -> ExperimentResult:
         raise DataError(f"There is no experiment in {str(path)!r}.", file=file, kind="ExperimentNotFound") from None
     except json.JSONDecodeError as error:
         raise DataError(f"This is not valid JSON: {error.msg}.", file=file, line=error.lineno) from error
+    if data.get("status") == "running" and not is_locked(path / LOCK_FILE):
+        # Its process was killed before it could say so.
+        data["status"] = "interrupted"
     return ExperimentResult(path=path.resolve(), data=data)
 
 

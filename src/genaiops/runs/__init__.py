@@ -4,6 +4,7 @@ from genaiops.runs._environments import flow_requirements, runtime_requirements
 from genaiops.runs._events import OnEvent, RunEvent
 from genaiops.runs._find import find_run, list_runs, make_run_id
 from genaiops.runs._host_client import HostClient, HostSetup, PlanHandle, error_from_json
+from genaiops.runs._lock import FolderLock, is_locked
 from genaiops.runs._mapping import InputShape, Lookup, RowMapping, plan_mapping
 from genaiops.runs._outcome_lines import read_outcomes
 from genaiops.runs._record import FailureKind, RowCounts, RunRecord
@@ -18,6 +19,7 @@ __all__ = [
     "FlowRequest",
     "FlowSession",
     "FlowSource",
+    "FolderLock",
     "HostClient",
     "HostSetup",
     "InputShape",
@@ -35,6 +37,7 @@ __all__ = [
     "flow_requirements",
     "flow_source",
     "host_setup",
+    "is_locked",
     "list_runs",
     "make_run_id",
     "open_request",
