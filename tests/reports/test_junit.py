@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from junitparser import JUnitXml
+
 from genaiops.reports import write_reports
 from tests.gates.folders import passes, write_experiment
 from tests.reports.sample import Sample, write_sample
@@ -22,6 +24,16 @@ def test_every_check_and_every_run_is_a_test(reports: Path) -> None:
     assert int(found["web_classification: gate"].get("failures", 0)) >= 1
     assert found["web_classification: runs"].get("tests") == "6"
     assert found["web_classification: runs"].get("failures") == "0"
+
+
+def test_totals_are_those_that_a_reader_of_junit_counts(reports: Path, hostile: Path) -> None:
+    for folder in (reports, hostile):
+        found = JUnitXml.fromfile(str(folder / "junit.xml"))
+        told = [(suite.tests, suite.failures, suite.skipped, suite.errors, suite.time) for suite in found]
+
+        found.update_statistics()
+
+        assert told == [(suite.tests, suite.failures, suite.skipped, suite.errors, suite.time) for suite in found]
 
 
 def test_no_two_tests_have_one_name(reports: Path) -> None:
