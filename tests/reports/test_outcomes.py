@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genaiops.reports._outcomes import Outcomes
+from genaiops.reports._outcomes import Outcomes, parse_line
 
 
 @pytest.fixture
@@ -39,3 +39,18 @@ def test_many_rows_are_not_held(run: dict[str, str], tmp_path: Path, monkeypatch
 
 def test_a_run_without_files_has_no_rows(tmp_path: Path) -> None:
     assert list(Outcomes(tmp_path).of({"id": "gone", "path": str(tmp_path / "gone")})) == []
+
+
+@pytest.mark.parametrize("line", ['{"a": 1}\n', ' {"a": [1, null]} \n', "[]", "1 \r\n", "NaN\n", '"é\\u00e9"\n'])
+def test_a_line_is_read_as_json_reads_it(line: str) -> None:
+    assert repr(parse_line(line)) == repr(json.loads(line))
+
+
+@pytest.mark.parametrize("line", ["", "\n", "{} x\n", '{"a"\n', "1 2\n"])
+def test_a_line_that_is_not_json_is_refused_as_json_refuses_it(line: str) -> None:
+    with pytest.raises(json.JSONDecodeError) as expected:
+        json.loads(line)
+    with pytest.raises(json.JSONDecodeError) as found:
+        parse_line(line)
+
+    assert str(found.value) == str(expected.value)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from genaiops.plain_text import plain
 from genaiops.reports import read_story, write_reports
-from genaiops.reports._sheets import safe_cell, safe_name
+from genaiops.reports._sheets import Block, safe_cell, safe_name, safe_text
 from tests.gates.folders import passes, write_experiment
 from tests.reports.html_reading import read_page
 from tests.reports.sample import Sample, write_sample
@@ -142,6 +143,19 @@ def test_rows_that_are_too_many_to_be_held_give_the_same_tables(
     assert len(written) == 20
     for file in written:
         assert file.read_bytes() == (reports / file.name).read_bytes(), file.name
+
+
+@given(st.lists(st.tuples(st.text(), st.floats(), st.text(alphabet=',"\r\n <&')), max_size=5))
+def test_lines_are_those_of_the_csv_module_and_cells_those_of_html(values: list[tuple[object, ...]]) -> None:
+    columns = ["a", "b", "c"]
+    expected = io.StringIO(newline="")
+    csv.writer(expected).writerows([[safe_cell(value) for value in row] for row in values])
+
+    block = Block([dict(zip(columns, map(safe_text, row), strict=True)) for row in values], columns)
+
+    assert block.csv == expected.getvalue()
+    cells = [f"<td>{escape(plain(str(safe_cell(value))))}</td>" for row in values for value in row]
+    assert "".join(block.html).replace("<tr>", "").replace("</tr>\n", "") == "".join(cells)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1+1"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 HELD_BYTES: Final = 8_000_000
 """What files may weigh whose rows are kept in memory until they are needed again."""
+_decode: Final = json.JSONDecoder().raw_decode
 
 
 class Outcomes:
@@ -23,19 +24,28 @@ class Outcomes:
         self._held: dict[Path, list[dict[str, Any]]] = {}
         self._room = HELD_BYTES
 
-    def of(self, run: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        """The lines of a run's `outcomes.jsonl` in the order of rows as written; a torn last line is left out."""
+    def of(self, run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The lines of a run's `outcomes.jsonl` in the order of rows as written; a torn last line is left out.
+
+        What the first reader takes out of a line is not held: memory for nodes that no table shows is soon spent.
+        """
         folder = run_folder(self._folder, run)
         if folder is None:
-            return ()
+            return
         file = folder / "outcomes.jsonl"
         if file in self._held:
-            return self._held[file]
+            yield from self._held[file]
+            return
         size = file.stat().st_size
-        if size > self._room:
-            return _lines(file)
-        self._room -= size
-        return self._held.setdefault(file, list(_lines(file)))
+        is_held = size <= self._room
+        lines = []
+        for line in _lines(file):
+            yield line
+            if is_held:
+                lines.append(line)
+        if is_held:
+            self._room -= size
+            self._held[file] = lines
 
 
 def run_folder(folder: Path, run: Mapping[str, Any]) -> Path | None:
@@ -51,4 +61,17 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
     with file.open("rb") as stream:
         for line in stream:
             if line.endswith(b"\n"):
-                yield json.loads(line.decode("utf-8"))  # as text: of bytes it would guess the encoding
+                yield parse_line(line.decode("utf-8"))
+
+
+def parse_line(line: str) -> Any:
+    """The JSON of a line; as `json.loads`, whose search for white space around takes a sixth of its time.
+
+    Raises:
+        JSONDecodeError: It is not JSON.
+    """
+    try:
+        form, end = _decode(line)
+    except json.JSONDecodeError:
+        return json.loads(line)
+    return form if line[end:] == "\n" else json.loads(line)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from genaiops.errors import DataError
-from genaiops.reports._outcomes import Outcomes
+from genaiops.reports._outcomes import Outcomes, parse_line
 from genaiops.reports._story import Cell, Failure, NodeUse, Row, Story, label
 
 MOST_ROWS: Final = 20_000
@@ -212,7 +212,7 @@ def _row_scores(file: Path) -> dict[tuple[str, int], dict[str, float | None]]:
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                form = json.loads(line.decode("utf-8"))
+                form = parse_line(line.decode("utf-8"))
             except ValueError as error:
                 raise DataError(f"This is not valid JSON: {error}.", file=file, line=number) from error
             held = found.setdefault((str(form.get("run")), int(form["row"])), {})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genaiops.reports._outcomes import Outcomes
-from genaiops.reports._sheets import Block, Forms, Sheet, safe_cell, safe_name
+from genaiops.reports._sheets import Block, Forms, Sheet, safe_name, safe_text
 from genaiops.reports._story import Story, label
 
 
@@ -88,19 +88,19 @@ def _write_metrics(story: Story, key: tuple[str, str], stem: str, forms: Forms) 
         sheet.add(Block([{**_blank(columns), **_safe(row)} for row in rows], columns))
 
 
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(rows: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
     """Some hundred rows at a time: never a whole table in memory, and few writes."""
     waiting = iter(rows)
-    while batch := list(islice(waiting, 500)):
+    while batch := list(islice(waiting, 200)):
         yield batch
 
 
-def _blank(columns: Sequence[str]) -> dict[str, Any]:
+def _blank(columns: Sequence[str]) -> dict[str, str]:
     return dict.fromkeys(columns, "")
 
 
-def _safe(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: safe_cell(value) for name, value in values.items()}
+def _safe(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: safe_text(value) for name, value in values.items()}
 
 
 def _about(story: Story, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,18 +131,18 @@ def _run_columns(story: Story, runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys([*about, "inputs.line_number", "status", *inputs, *outputs, *tail]))
 
 
-def _run_rows(story: Story, run: Mapping[str, Any], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _run_rows(story: Story, run: Mapping[str, Any], columns: Sequence[str]) -> Iterator[dict[str, str]]:
     same = {**_blank(columns), **_safe(_about(story, run))}
     run_id = str(run.get("id"))
     for line in story.outcomes.of(run):
         row = same.copy()
         _put_outcome(row, line)
         for name, value in story.scores.get((run_id, int(line["row"])), {}).items():
-            row[name] = safe_cell(value)
+            row[name] = safe_text(value)
         tokens = line.get("tokens") or {}
-        row["duration_s"] = safe_cell(line.get("duration_s"))
-        row["tokens"] = (tokens.get("input") or 0) + (tokens.get("output") or 0)
-        row["kept_nodes"] = sum([bool(node.get("kept")) for node in (line.get("nodes") or {}).values()])
+        row["duration_s"] = safe_text(line.get("duration_s"))
+        row["tokens"] = safe_text((tokens.get("input") or 0) + (tokens.get("output") or 0))
+        row["kept_nodes"] = str(sum([bool(node.get("kept")) for node in (line.get("nodes") or {}).values()]))
         yield row
 
 
@@ -165,6 +165,7 @@ def _evaluation_columns(
         for line in outcomes.of(evaluation) if evaluation.get("path") else ():
             inputs.update(dict.fromkeys(line.get("inputs") or {}))
             outputs.update(dict.fromkeys(line.get("outputs") or {}))
+            line.pop("nodes", None)  # stands in no table
     columns = [*(f"inputs.{name}" for name in inputs), *(f"outputs.{name}" for name in outputs)]
     scores = _score_columns(story, evaluator).values()
     names = [*about, "flow_name", "eval_run", "inputs.line_number", "status", *columns, *scores, "error"]
@@ -173,7 +174,7 @@ def _evaluation_columns(
 
 def _evaluation_rows(
     story: Story, evaluator: str, evaluation: Mapping[str, Any], outcomes: Outcomes, columns: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, str]]:
     run_id = str(evaluation.get("run"))
     about = {**_about(story, story.run(run_id)), "dataset": evaluation.get("dataset"), "exp_run": run_id}
     about |= {"flow_name": evaluator, "eval_run": evaluation.get("id")}
@@ -187,7 +188,7 @@ def _evaluation_rows(
         yield row | _scores(story.scores.get((run_id, int(line["row"])), {}), score_columns)
     for number in story.scored_rows.get(run_id, ()):
         if number not in done and (scores := _scores(story.scores[run_id, number], score_columns)):
-            yield {**same, "inputs.line_number": number, "status": "completed", **scores}
+            yield {**same, "inputs.line_number": str(number), "status": "completed", **scores}
 
 
 def _score_columns(story: Story, evaluator: str) -> dict[str, str]:
@@ -196,19 +197,19 @@ def _score_columns(story: Story, evaluator: str) -> dict[str, str]:
     return {name: name.removeprefix(prefix) for name in story.score_names if name.startswith(prefix)}
 
 
-def _scores(found: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    return {column: safe_cell(found[name]) for name, column in columns.items() if name in found}
+def _scores(found: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
+    return {column: safe_text(found[name]) for name, column in columns.items() if name in found}
 
 
-def _put_outcome(row: dict[str, Any], line: Mapping[str, Any]) -> None:
-    row["inputs.line_number"] = safe_cell(line["row"])
-    row["status"] = safe_cell(line.get("status"))
+def _put_outcome(row: dict[str, str], line: Mapping[str, Any]) -> None:
+    row["inputs.line_number"] = safe_text(line["row"])
+    row["status"] = safe_text(line.get("status"))
     for name, value in (line.get("inputs") or {}).items():
-        row[f"inputs.{name}"] = safe_cell(value)
+        row[f"inputs.{name}"] = safe_text(value)
     for name, value in (line.get("outputs") or {}).items():
-        row[f"outputs.{name}"] = safe_cell(value)
+        row[f"outputs.{name}"] = safe_text(value)
     error = line.get("error") or {}
-    row["error"] = safe_cell(error.get("message") if isinstance(error, Mapping) else error)
+    row["error"] = safe_text(error.get("message") if isinstance(error, Mapping) else error)
 
 
 def _metric_rows(story: Story, kind: str, name: str) -> Iterator[dict[str, Any]]:
