@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup, escape
 
 from genaiops.plain_text import plain, plural
+
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def number(value: Any) -> str:
@@ -113,7 +115,7 @@ def p_value(value: Any) -> str:
 
 def value_text(value: Any, limit: int | None = None) -> str:
     """A value of a flow as text: strings as they are, the rest as JSON; cut, with what was cut, beyond `limit`."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else _AS_JSON(value)
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… ({plural(len(text) - limit, 'more character')})"
     return plain(text)

@@ -40,6 +40,9 @@ MOST_STATIC_ROWS: Final = 60
 
 _ASSETS: Final = files("genaiops.reports").joinpath("assets")
 
+_PLACE: Final = tuple(Markup(f"\0{name}\0") for name in ("encoding", "cut", "rows"))  # noqa: S704 - our own words
+"""Where the page's block of rows is filled in."""
+
 SOURCES: Final = {
     "live": ("Live model", "All replies came from a live model."),
     "recorded": ("Recorded replies", "The replies were played back from a recording, not asked for again."),
@@ -57,11 +60,12 @@ CHANGES: Final = {
 }
 
 
-def write_page(story: Story, file: Path, *, links: Mapping[str, str]) -> Path:
+def write_page(story: Story, content: Mapping[str, Any], file: Path, *, links: Mapping[str, str]) -> Path:
     """Write the self-contained page.
 
     Args:
         story: The experiment.
+        content: What the page says, from `page_content`.
         file: Where it goes.
         links: Name -> relative address of other files of the report.
 
@@ -69,35 +73,34 @@ def write_page(story: Story, file: Path, *, links: Mapping[str, str]) -> Path:
         The file.
     """
     style, script = _asset("report.css"), _asset("report.js")
-    content = _content(story, links)
     budget = min(MOST_BYTES, PAGE_BYTES + ROW_BYTES * max(0, story.total_rows - 1000))
-    shell = _render(content, style=style, script=script, packed=Packed("", "json", 0, 0), static=False)
-    packed = pack_rows(story, budget=max(200_000, budget - len(shell.encode("utf-8", "replace"))))
-    text = _render(content, style=style, script=script, packed=packed, static=False)
-    file.write_text(text, encoding="utf-8", errors="replace")
+    shell = _render(content, links, style=style, script=script, static=False)
+    size = len(_fill(shell, Packed("", "json", 0, 0)).encode("utf-8", "replace"))
+    packed = pack_rows(story, budget=max(200_000, budget - size))
+    file.write_text(_fill(shell, packed), encoding="utf-8", errors="replace")
     return file
 
 
-def write_static_pages(story: Story, folder: Path, *, links: Mapping[str, str]) -> list[Path]:
+def write_static_pages(content: Mapping[str, Any], folder: Path, *, links: Mapping[str, str]) -> list[Path]:
     """Write the page without script and without inline style: `index.html`, `style.css` and charts as `.svg`.
 
     It survives `sandbox; default-src 'none'; img-src 'self'; style-src 'self'`, the policy that Jenkins sends with
     every file it serves.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = _content(story, links)
     chart = content["chart"]
     written = []
     if chart is not None:
         written.append(folder / "cost-quality.svg")
         written[0].write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{chart}\n', encoding="utf-8", errors="replace")
     (folder / "style.css").write_text(_asset("report.css"), encoding="utf-8")
-    text = _render(content, style="", script="", packed=Packed("", "json", 0, 0), static=True)
+    text = _render(content, links, style="", script="", static=True)
     (folder / "index.html").write_text(text, encoding="utf-8", errors="replace")
     return [folder / "index.html", folder / "style.css", *written]
 
 
-def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
+def page_content(story: Story) -> dict[str, Any]:
+    """What the page says, with scripts or without."""
     shown = telling(story.rows)[:MOST_STATIC_ROWS]
     rows = sum(int((run.get("rows") or {}).get("total") or 0) for run in story.runs)
     alert, judged = alert_view(story), story.verdict.get("result") in ("passed", "failed")
@@ -131,7 +134,6 @@ def _content(story: Story, links: Mapping[str, str]) -> dict[str, Any]:
         "tones": TONES,
         "evaluations": _evaluations(story),
         "copied_repeats": any(each.get("code") == "recorded-repeats" for each in story.result.get("findings", ())),
-        "links": links,
     }
 
 
@@ -199,19 +201,29 @@ def row_anchor(dataset: str, number: int) -> str:
     return f"row-{dataset_anchor(dataset)}-{number}"
 
 
-def _render(content: Mapping[str, Any], *, style: str, script: str, packed: Packed, static: bool) -> str:
+def _render(content: Mapping[str, Any], links: Mapping[str, str], *, style: str, script: str, static: bool) -> str:
+    """The page without its rows: how much room they have is known only then."""
     return str(
         _template().render(
             **content,
+            links=links,
             static=static,
-            packed=packed,
-            packed_text=Markup(packed.text),  # noqa: S704 - base64, or JSON in which <, > and & are escapes
+            place=_PLACE,
             style=Markup(style),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704
             style_hash=_hash(style),
             script_hash=_hash(script),
         )
     )
+
+
+def _fill(shell: str, packed: Packed) -> str:
+    """Put the rows in. Their block stands behind all that users and models wrote: the last place is the right one."""
+    filling = (packed.encoding, str(packed.cut_at), packed.text)  # base64, or JSON in which <, > and & are escapes
+    for place, text in zip(reversed(_PLACE), reversed(filling), strict=True):
+        before, _, after = shell.rpartition(place)
+        shell = f"{before}{text}{after}"
+    return shell
 
 
 def get_ready() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from genaiops.errors import InputError, suggest
 from genaiops.reports._junit import junit_report
 from genaiops.reports._markdown import COMMENT_CHARACTERS, SHORT_CHARACTERS, SUMMARY_BYTES, markdown_report
-from genaiops.reports._page import write_page, write_static_pages
+from genaiops.reports._page import page_content, write_page, write_static_pages
 from genaiops.reports._reading import read_story
 from genaiops.reports._story import Story
 from genaiops.reports._tables import write_tables
@@ -51,11 +51,12 @@ def write_reports(experiment_folder: Path, report_dir: Path, formats: Iterable[s
             _write(report_dir / "report.json", json.dumps(_form(story), indent=1, ensure_ascii=False) + "\n")
         )
     links = {path.name: quote(path.name) for path in written}
+    content = page_content(story) if wanted & {"static", "page"} else {}
     if "static" in wanted:
         above = {name: f"../{address}" for name, address in links.items()}
-        written = [*write_static_pages(story, report_dir / "report-static", links=above), *written]
+        written = [*write_static_pages(content, report_dir / "report-static", links=above), *written]
     if "page" in wanted:
-        written.insert(0, write_page(story, report_dir / "report.html", links=links))
+        written.insert(0, write_page(story, content, report_dir / "report.html", links=links))
     return written
 
 
