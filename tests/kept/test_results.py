@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import sqlite3
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def test_the_file_stays_bounded_and_forgets_the_least_used(tmp_path: Path) -> No
             for i in range(20):
                 time.sleep(0.002)
                 assert await kept.get("loved") is not None
-                await kept.put(f"k{i}", {"v": str(i) * 1500})
+                await kept.put(f"k{i}", {"v": random.Random(i).randbytes(750).hex()})  # compressing it saves little
                 kept.flush()
             loved = await kept.get("loved")
         with sqlite3.connect(tmp_path / "results.sqlite") as connection:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genaiops.prompts import Image, PromptError, parse_roles, place_images
@@ -178,6 +179,22 @@ def test_every_message_has_a_role_and_one_content(text: str) -> None:
     for message in messages:
         assert message["role"] in ("system", "user")
         assert message["content"] == message["content"].strip()
+
+
+MARKERS = st.sampled_from(["system", "uSer", "tool", "user:\n", "#", ":", "\n", " ", "\u2003", "\r", "x"])
+
+
+@settings(max_examples=500)
+@given(st.lists(MARKERS, max_size=30).map("".join))
+def test_sections_are_split_where_prompt_flow_splits_them(text: str) -> None:
+    """Its own pattern, which takes quadratic time, is the second implementation."""
+    parts = re.split(r"(?im)^\s*#?\s*(system|user)\s*:\s*\n", "system:\n\n" + text)
+
+    messages = parse_roles("system:\n\n" + text, roles=("system", "user"))
+
+    assert [(message["role"], message["content"]) for message in messages] == [
+        (role.lower(), content.strip()) for role, content in zip(parts[1::2], parts[2::2], strict=True)
+    ]
 
 
 @given(st.text().filter(lambda text: ":" not in text))

@@ -19,6 +19,7 @@ _BUSY_S = 10.0
 _COUNT_EVERY = 50  # batches until the size is counted again: other processes write too
 # Of what was used in the last minutes nothing is forgotten, unless it is nearly all that there is.
 _RECENTLY_MS = 10 * 60 * 1000
+_LOOK_EVERY_MS = 1000
 _SELECT = "SELECT value, used_ms FROM results WHERE key = ?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -47,6 +48,8 @@ class ResultsFile:
         self._pending: dict[str, str] = {}
         self._writing: dict[str, str] = {}
         self._used: set[str] = set()
+        self._looked_ms = 0
+        self._is_filling = True
         self._work = threading.Event()
         self._hurry = threading.Event()  # somebody waits: do not collect a batch first
         self._idle = threading.Condition(self._lock)
@@ -106,10 +109,17 @@ class ResultsFile:
 
     def _is_worth_noting(self, used_ms: int) -> bool:
         """Whether a use changes what would be forgotten first; noting each of thousands costs as much as finding it."""
-        if time.time_ns() // 1_000_000 - used_ms > _RECENTLY_MS:
-            return True
+        now_ms = time.time_ns() // 1_000_000
+        # Asked for each row, the size would cost too much; it grows slowly.
+        if abs(now_ms - self._looked_ms) > _LOOK_EVERY_MS:
+            self._looked_ms, self._is_filling = now_ms, self._is_half_full()
+        return self._is_filling or now_ms - used_ms > _RECENTLY_MS
+
+    def _is_half_full(self) -> bool:
+        log = self._path.with_name(f"{self._path.name}-wal")  # where SQLite writes first
         with contextlib.suppress(OSError):
-            return self._path.stat().st_size > self._max_bytes / 2
+            size = self._path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+            return size > self._max_bytes / 2
         return True
 
     def _open_reader(self) -> sqlite3.Connection | None:

@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Made once: `json.dumps` makes an encoder for every call that does not take its defaults.
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
 
 def content_key(parts: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of `parts`: the order of keys does not matter, every value does.
@@ -19,5 +22,4 @@ def content_key(parts: Mapping[str, Any]) -> str:
     >>> content_key({"a": 1}) == content_key({"a": "1"})
     False
     """
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_canonical(parts).encode("utf-8", "surrogatepass")).hexdigest()

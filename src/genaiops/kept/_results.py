@@ -15,6 +15,7 @@ from genaiops.kept._file import ResultsFile
 
 _log = logging.getLogger(__name__)
 _MAX_BYTES = 2 * 1024**3
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Shared(NamedTuple):
@@ -73,7 +74,7 @@ class KeptResults:
         Raises:
             TypeError: It has no JSON form.
         """
-        self._keep(key, json.dumps(value, ensure_ascii=False))
+        self._keep(key, _encode(value))
 
     async def share(self, key: str, make: Callable[[], Awaitable[dict[str, Any]]]) -> Shared:
         """The result: kept, from somebody who is making it at this moment, or made now and kept.
@@ -131,7 +132,7 @@ class KeptResults:
         self._making[place] = future
         try:
             value = await make()
-            text = json.dumps(value, ensure_ascii=False)
+            text = _encode(value)
         except asyncio.CancelledError:
             future.cancel()
             raise

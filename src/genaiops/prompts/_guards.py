@@ -55,8 +55,8 @@ def guard_text(text: str) -> str:
 
 def unguard(text: str) -> str:
     """The text without marks, as it was written."""
-    if text.isascii() or not _OWN_MARKS.search(text):
-        return text
+    if _ESCAPE not in text:
+        return text.replace(GUARD, "")
     return _WRITTEN_MARKS.sub(lambda mark: {"0": GUARD, "1": _ESCAPE}[mark[1]] if mark[1] else "", text)
 
 
@@ -91,5 +91,5 @@ def _guard(value: Any, mark: Any) -> Any:
 def _between_marks(text: str) -> str:
     if not text:
         return text
-    broken = _LABELS.sub(lambda label: label[0] + GUARD, text).replace("\n", "\n" + GUARD)
-    return f"{GUARD}{broken}{GUARD}"
+    broken = _LABELS.sub(lambda label: label[0] + GUARD, text) if ":" in text else text
+    return GUARD + broken.replace("\n", "\n" + GUARD) + GUARD

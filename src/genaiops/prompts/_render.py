@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def render(
     """
     try:
         compiled = _compile(template, frozenset(guarded), trim_blocks, keep_trailing_newline)
-        return _joined(compiled.generate(dict(values)))
+        return _joined(compiled.generate(values))
     except PromptError as error:
         raise PromptError(error.message, file=file, kind="JinjaTemplateError") from error
     except Exception as error:  # a template may fail with anything that its values raise
@@ -125,6 +125,10 @@ def _sandbox() -> Callable[..., SandboxedEnvironment]:
         """A sandbox in which `"a" * 10**10` and `9**9**9` fail instead of taking the machine."""
 
         intercepted_binops = frozenset({"*", "**"})
+
+        def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+            # Copied for each rendering, which a plain dict does ten times as fast as the chain that Jinja makes.
+            return {**self.globals, **(d or {})}
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
             are_whole = isinstance(left, int) and isinstance(right, int)

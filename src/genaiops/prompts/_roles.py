@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from genaiops.prompts._errors import PromptError
@@ -22,6 +21,7 @@ _VALUE = rf"\s*+:(?=\s*\n)[\s{GUARD}]*+(\S+)[\s{GUARD}]*+(?:\#{{1,2}}\s*+)?conte
 _NAME = re.compile("name" + _VALUE, re.DOTALL)
 _TOOL_CALL_ID = re.compile("tool_call_id" + _VALUE, re.DOTALL)
 _TOOL_CALLS = re.compile(rf"tool_calls\s*+:(?=\s*\n)[\s{GUARD}]*+(?=\[)")
+_LABEL_END = re.compile(r":\s*\n")  # to the last line end of the blank lines behind it
 _IMAGE_IN_MARKDOWN = re.compile(r"!\[\s*image\s*\]\(\{\{(\s*[^\s{}]+\s*)\}\}\)")
 
 
@@ -85,18 +85,16 @@ def image_variables(template: str) -> frozenset[str]:
     return frozenset(name.strip() for name in _IMAGE_IN_MARKDOWN.findall(template))
 
 
-def _sections(text: str, roles: tuple[str, ...]) -> Iterator[_Section]:
-    role, start = "", 0
-    for marker in _markers(text, roles):
-        yield from _section(role, text[start : marker.start], roles)
-        role, start = marker.role, marker.end
-    yield from _section(role, text[start:], roles)
+def _sections(text: str, roles: tuple[str, ...]) -> list[_Section]:
+    markers = list(_markers(text, roles))
+    ends = [marker.start for marker in markers] + [len(text)]
+    _refuse_text(text[: ends[0]], roles)
+    return [_Section(marker.role, text[marker.end : end]) for marker, end in zip(markers, ends[1:], strict=True)]
 
 
-def _section(role: str, text: str, roles: tuple[str, ...]) -> Iterator[_Section]:
-    if role:
-        yield _Section(role, text)
-    elif found := unguard(text).strip():
+def _refuse_text(before: str, roles: tuple[str, ...]) -> None:
+    """Nothing may stand before the first marker."""
+    if found := unguard(before).strip():
         first = found.splitlines()[0][:80]
         raise PromptError(
             f"A chat prompt starts with a role on a line of its own, found {first!r}.",
@@ -111,25 +109,18 @@ class _Marker(NamedTuple):
     role: str
 
 
-@cache
-def _role_pattern(roles: tuple[str, ...]) -> re.Pattern[str]:
-    words = "|".join(map(re.escape, sorted(roles, key=len, reverse=True)))
-    return re.compile(rf"({words})\s*+:(?=(\s*))", re.IGNORECASE)
-
-
 def _markers(text: str, roles: tuple[str, ...]) -> Iterator[_Marker]:
     end = 0
-    for match in _role_pattern(roles).finditer(text):
-        blank = match[2]
-        role = match[1].lower()
-        # `lower()` because without regard to case `ſ` is an `s` for the pattern.
-        if match.start() < end or "\n" not in blank or role not in roles:
-            continue
-        start = _line_start(text, match.start(), end)
-        if start is None:
-            continue
-        end = match.end() + blank.rindex("\n") + 1
-        yield _Marker(start, end, role)
+    # From the colons backwards: few of them end a line, and one character is found faster than one of many words.
+    for label in _LABEL_END.finditer(text):
+        stop = _blank_start(text, label.start(), end)
+        line = text[max(end, text.rfind("\n", end, stop) + 1) : stop]
+        word = line.strip().removeprefix("#").lstrip()
+        role = word.lower()
+        start = _line_start(text, stop - len(word), end) if role in roles else None
+        if start is not None:
+            end = label.end()
+            yield _Marker(start, end, role)
 
 
 def _line_start(text: str, position: int, floor: int) -> int | None:
