@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import copy_context
-from typing import Any
+from typing import Any, NamedTuple
 
 from genaiops.errors import RowError
 from genaiops.flows._outcome import NodeOutcome, Services
-from genaiops.records import record
 from genaiops.tracing import TokenUsage, price_usd
 
 
-@record(frozen=True, slots=True)
-class KeptReply:
+class KeptReply(NamedTuple):
     """An answer that was not asked for again. Its tokens were counted where the call was made."""
 
     body: dict[str, Any]
@@ -52,7 +49,7 @@ class CountedModels:
         self._repeat = repeat
         self._keep = keep and services.kept is not None
         self._loop = loop
-        self._asked: Counter[str] = Counter()
+        self._asked: dict[str, int] = {}
         self._fresh_calls = 0
 
     @property
@@ -104,7 +101,7 @@ class CountedModels:
         which = {"repeat": self._repeat} if self._repeat else {}
         # A model that is asked to repeat itself gives one answer; others one for each time that a node asks the same.
         if not _is_repeatable(body):
-            self._asked[asked] += 1
+            self._asked[asked] = self._asked.get(asked, 0) + 1
             which |= {"repeat": self._repeat, "time": self._asked[asked]}
         return content_key({"asked": asked, **which}) if which else asked
 

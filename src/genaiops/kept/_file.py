@@ -20,6 +20,7 @@ _COUNT_EVERY = 50  # batches until the size is counted again: other processes wr
 # Of what was used in the last minutes nothing is forgotten, unless it is nearly all that there is.
 _RECENTLY_MS = 10 * 60 * 1000
 _LOOK_EVERY_MS = 1000
+_READ_CACHE_KIB = 16 * 1024  # keys are hashes: one row after another is found in another place
 _SELECT = "SELECT value, used_ms FROM results WHERE key = ?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -129,6 +130,7 @@ class ResultsFile:
             self._reader = sqlite3.connect(
                 f"{self._path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=_BUSY_S
             )
+            self._reader.execute(f"PRAGMA cache_size=-{_READ_CACHE_KIB}")
             if self._reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'results'").fetchone() is None:
                 self._close_reader()
         return self._reader

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as _text
 from typing import Any
 
 from genaiops.tracing._spans import Span
@@ -23,6 +24,7 @@ _OPERATIONS = {
 _CLIENT = 3  # SpanKind: a call that leaves this process
 _INTERNAL = 1
 _STATUS_ERROR = 2
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def spans_to_otlp_json(spans: Sequence[Span], resource: Mapping[str, Any] | None = None) -> str:
@@ -31,37 +33,31 @@ def spans_to_otlp_json(spans: Sequence[Span], resource: Mapping[str, Any] | None
     Source:
         OpenTelemetry protocol 1.x, JSON encoding: ids in hexadecimal, 64-bit numbers as text.
     """
-    request = {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes({"service.name": "genaiops", **(resource or {})})},
-                "scopeSpans": [{"scope": {"name": "genaiops"}, "spans": [_span_to_json(span) for span in spans]}],
-            }
-        ]
-    }
-    return json.dumps(request, ensure_ascii=False, separators=(",", ":"), default=str)
+    attributes = _attributes({"service.name": "genaiops", **(resource or {})})
+    return (
+        f'{{"resourceSpans":[{{"resource":{{"attributes":{attributes}}},'
+        f'"scopeSpans":[{{"scope":{{"name":"genaiops"}},"spans":[{",".join(map(_span, spans))}]}}]}}]}}'
+    )
 
 
-def _span_to_json(span: Span) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "traceId": f"{span.trace_id:032x}",
-        "spanId": f"{span.span_id:016x}",
-        "name": span.name,
-        "kind": _CLIENT if span.kind in ("llm", "embedding") else _INTERNAL,
-        "startTimeUnixNano": str(span.start_ns),
-        "endTimeUnixNano": str(span.end_ns),
-        "attributes": _attributes(span_attributes(span)),
-    }
-    if span.parent_id:
-        data["parentSpanId"] = f"{span.parent_id:016x}"
-    if span.error is not None:
-        data["status"] = {"code": _STATUS_ERROR, "message": span.error}
-    if span.events:
-        data["events"] = [
-            {"name": name, "timeUnixNano": str(when), "attributes": _attributes(attributes)}
-            for name, when, attributes in span.events
-        ]
-    return data
+# Written as text: each row has some spans, and to build dicts for the encoder takes as long as to encode them.
+
+
+def _span(span: Span) -> str:
+    kind = _CLIENT if span.kind in ("llm", "embedding") else _INTERNAL
+    parent_id = span.parent_id
+    parent = f',"parentSpanId":"{parent_id:016x}"' if parent_id else ""
+    status = "" if span.error is None else f',"status":{{"code":{_STATUS_ERROR},"message":{_text(span.error)}}}'
+    events = f',"events":[{",".join(_event(*event) for event in span.events)}]' if span.events else ""
+    return (
+        f'{{"traceId":"{span.trace_id:032x}","spanId":"{span.span_id:016x}","name":{_text(span.name)},"kind":{kind},'
+        f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}",'
+        f'"attributes":{_attributes(span_attributes(span))}{parent}{status}{events}}}'
+    )
+
+
+def _event(name: str, when_ns: int, attributes: Mapping[str, Any]) -> str:
+    return f'{{"name":{_text(name)},"timeUnixNano":"{when_ns}","attributes":{_attributes(attributes)}}}'
 
 
 def span_attributes(span: Span) -> dict[str, Any]:
@@ -81,19 +77,22 @@ def span_attributes(span: Span) -> dict[str, Any]:
     return found
 
 
-def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
+def _attributes(values: Mapping[str, Any]) -> str:
+    found = [f'{{"key":{_text(key)},"value":{_value(value)}}}' for key, value in values.items() if value is not None]
+    return f"[{','.join(found)}]"
 
 
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: Any) -> str:
+    if type(value) is str:
+        return f'{{"stringValue":{_text(value)}}}'
     if isinstance(value, bool):
-        return {"boolValue": value}
+        return f'{{"boolValue":{_json(value)}}}'
     if isinstance(value, int):
-        return {"intValue": str(value)}
+        return f'{{"intValue":{_text(str(value))}}}'
     if isinstance(value, float):
-        return {"doubleValue": value}
+        return f'{{"doubleValue":{_json(value)}}}'
     if isinstance(value, (list, tuple)):
-        return {"arrayValue": {"values": [_value(item) for item in value]}}
+        return f'{{"arrayValue":{{"values":[{",".join(map(_value, value))}]}}}}'
     if isinstance(value, dict):
-        return {"stringValue": json.dumps(value, ensure_ascii=False, default=str)}
-    return {"stringValue": str(value)}
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    return f'{{"stringValue":{_text(str(value))}}}'
