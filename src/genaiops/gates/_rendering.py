@@ -7,9 +7,10 @@ from typing import Final
 
 from genaiops.gates._alert_words import alert_words
 from genaiops.gates._verdict import Check, Verdict
+from genaiops.junit import JUnitTest, junit_xml
+from genaiops.plain_text import plain
 
 _MARKS: Final = {"passed": "✓", "failed": "✗", "not judged": "–"}
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -28,12 +29,12 @@ def _text(title: str, verdict: Verdict) -> str:
     lines = [title]
     if verdict.candidate:
         against = f", against {verdict.baseline}" if verdict.baseline else ""
-        lines.append(_plain(f"Judged: {verdict.candidate}{against}"))
+        lines.append(plain(f"Judged: {verdict.candidate}{against}"))
     order = {"failed": 0, "not judged": 1, "passed": 2}
     ordered = sorted(verdict.checks, key=lambda each: order[each.result])
-    lines += [f"  {_MARKS[check.result]} {_plain(check.words)}" for check in ordered]
+    lines += [f"  {_MARKS[check.result]} {plain(check.words)}" for check in ordered]
     if not verdict.checks:
-        lines += [f"  {_plain(reason)}" for reason in verdict.reasons]
+        lines += [f"  {plain(reason)}" for reason in verdict.reasons]
     return "\n".join(lines) + "\n"
 
 
@@ -61,26 +62,24 @@ def verdict_junit(verdict: Verdict, *, suite: str = "gate") -> str:
         verdict: What to draw.
         suite: The name of the test suite, for example the experiment's.
     """
-    from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
-
-    tests = TestSuite(_plain(suite))
-    for check in verdict.checks:
-        case = TestCase(_plain(check.name), classname=f"{_plain(suite)}.{check.rule.replace(' ', '_')}")
-        if check.result == "failed":
-            case.result = [Failure(_plain(check.words), type_=check.rule)]
-        elif check.result == "not judged":
-            case.result = [Skipped(_plain(check.words))]
-        case.system_out = _plain(check.words)
-        tests.add_testcase(case)
-    if not verdict.checks:
-        case = TestCase("gate", classname=_plain(suite))
-        words = _plain(" ".join(verdict.reasons) or "Nothing was judged.")
-        case.result = [Failure(words)] if verdict.result == "failed" else [Skipped(words)]
-        tests.add_testcase(case)
-    document = JUnitXml()
-    document.add_testsuite(tests)
-    text: bytes = document.tostring()
-    return text.decode("utf-8")
+    tests = [
+        JUnitTest(
+            name=check.name,
+            group=f"{suite}.{check.rule.replace(' ', '_')}",
+            result="skipped" if check.result == "not judged" else check.result,
+            words=check.words,
+            kind=check.rule,
+        )
+        for check in verdict.checks
+    ]
+    if not tests:
+        words = " ".join(verdict.reasons) or "Nothing was judged."
+        tests = [
+            JUnitTest(
+                name="gate", group=suite, result="failed" if verdict.result == "failed" else "skipped", words=words
+            )
+        ]
+    return junit_xml({suite: tests})
 
 
 def _line(check: Check) -> str:
@@ -90,10 +89,5 @@ def _line(check: Check) -> str:
 
 def _cell(text: str) -> str:
     """Names come from files of users: no pipe, no tag, no link, no new line of theirs may shape the page."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", " ".join(_plain(text).split()))
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#@])", r"\\\1", " ".join(plain(text).split()))
     return escaped.replace("://", "​://")
-
-
-def _plain(text: str) -> str:
-    """Without control characters: they move a terminal's cursor and are not allowed in XML."""
-    return _CONTROL.sub("", text)
