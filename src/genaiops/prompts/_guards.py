@@ -23,7 +23,7 @@ _ESCAPE = "\ufdd1"
 _ESCAPED = {GUARD: _ESCAPE + "0", _ESCAPE: _ESCAPE + "1"}
 _OWN_MARKS = re.compile(f"[{GUARD}{_ESCAPE}]")
 _WRITTEN_MARKS = re.compile(f"{_ESCAPE}([01])|[{GUARD}{_ESCAPE}]")
-_LABELS = re.compile(r"(?:name|content|tool_call_id|tool_calls)(?=\s*+:)")
+LABELS = re.compile(r"(?:name|content|tool_call_id|tool_calls)(?=\s*+:)")
 
 
 class ChatList(list[Any]):
@@ -91,5 +91,5 @@ def _guard(value: Any, mark: Any) -> Any:
 def _between_marks(text: str) -> str:
     if not text:
         return text
-    broken = _LABELS.sub(lambda label: label[0] + GUARD, text) if ":" in text else text
+    broken = LABELS.sub(lambda label: label[0] + GUARD, text) if ":" in text else text
     return GUARD + broken.replace("\n", "\n" + GUARD) + GUARD

@@ -8,6 +8,7 @@ from typing import Any
 
 from genaiops.prompts._guards import ROLES
 from genaiops.prompts._images import Image
+from genaiops.prompts._ready import ready_prompt
 from genaiops.prompts._render import render
 from genaiops.prompts._roles import parse_roles
 
@@ -92,6 +93,11 @@ def build_messages(
     Raises:
         PromptError: Kinds `JinjaTemplateError`, `ChatAPIInvalidRole` and those of `parse_roles`.
     """
+    if (
+        not images
+        and (ready := ready_prompt(template, frozenset(untrusted), tuple(roles)).messages(values)) is not None
+    ):
+        return ready
     text = render(template, _marked_values(values), guarded=untrusted, file=file, first_line=first_line)
     return parse_roles(
         text, images=images, roles=roles, image_detail=image_detail, with_trailing_text=with_trailing_text

@@ -93,6 +93,26 @@ def template_variables(template: str, *, file: str | Path | None = None, first_l
         ) from error
 
 
+def printed_variables(template: str) -> frozenset[str] | None:
+    """The variables that a template prints when it does nothing else; None for a template that does more.
+
+    >>> sorted(printed_variables("{{a}}, {{b}}"))
+    ['a', 'b']
+    >>> printed_variables("{{a | upper}}") is None
+    True
+    """
+    from jinja2 import TemplateError, nodes
+
+    try:
+        tree = _environment(True, True).parse(template)
+    except TemplateError:
+        return None
+    printed = [part for statement in tree.body for part in getattr(statement, "nodes", [statement])]
+    if not all(isinstance(part, nodes.Name | nodes.TemplateData) for part in printed):
+        return None
+    return frozenset(part.name for part in printed if isinstance(part, nodes.Name))
+
+
 @lru_cache(maxsize=512)
 def _compile(template: str, guarded: frozenset[str], trim_blocks: bool, keep_trailing_newline: bool) -> Template:
     environment = _environment(trim_blocks, keep_trailing_newline)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from genaiops.prompts._errors import PromptError
@@ -25,7 +26,9 @@ _LABEL_END = re.compile(r":\s*\n")  # to the last line end of the blank lines be
 _IMAGE_IN_MARKDOWN = re.compile(r"!\[\s*image\s*\]\(\{\{(\s*[^\s{}]+\s*)\}\}\)")
 
 
-class _Section(NamedTuple):
+class Section(NamedTuple):
+    """A role and the text of its message, marks included."""
+
     role: str
     text: str
 
@@ -56,15 +59,26 @@ def parse_roles(
             its parts (`ChatAPIFunctionRoleInvalidFormat`, `ChatAPIToolRoleInvalidFormat`).
     """
     known = {str(image): image for image in images}
-    messages: list[dict[str, Any]] = []
-    for section in _sections(text, tuple(roles)):
-        calls = _tool_calls(section.text, with_trailing_text) if section.role == "assistant" else None
-        if calls is not None:
-            messages.append({"role": section.role, "tool_calls": calls})
-            continue
-        head, content = _head(section)
-        messages.append({"role": section.role, **head, "content": _content(content, known, image_detail)})
-    return messages
+    return [
+        message_of(*section, images=known, image_detail=image_detail, with_trailing_text=with_trailing_text)
+        for section in sections_of(text, tuple(roles))
+    ]
+
+
+def message_of(
+    role: str,
+    text: str,
+    *,
+    images: Mapping[str, Image] = MappingProxyType({}),
+    image_detail: str = "auto",
+    with_trailing_text: bool = False,
+) -> dict[str, Any]:
+    """The message of a section; `images` are by the text that stands for them, the rest is as in `parse_roles`."""
+    calls = _tool_calls(text, with_trailing_text) if role == "assistant" else None
+    if calls is not None:
+        return {"role": role, "tool_calls": calls}
+    head, content = _head(role, text)
+    return {"role": role, **head, "content": _content(content, images, image_detail)}
 
 
 def place_images(template: str) -> str:
@@ -85,11 +99,16 @@ def image_variables(template: str) -> frozenset[str]:
     return frozenset(name.strip() for name in _IMAGE_IN_MARKDOWN.findall(template))
 
 
-def _sections(text: str, roles: tuple[str, ...]) -> list[_Section]:
+def sections_of(text: str, roles: tuple[str, ...]) -> list[Section]:
+    """The sections of a prompt: the role and the text up to the next marker.
+
+    Raises:
+        PromptError: Text before the first marker (kind `ChatAPIInvalidRole`).
+    """
     markers = list(_markers(text, roles))
     ends = [marker.start for marker in markers] + [len(text)]
     _refuse_text(text[: ends[0]], roles)
-    return [_Section(marker.role, text[marker.end : end]) for marker, end in zip(markers, ends[1:], strict=True)]
+    return [Section(marker.role, text[marker.end : end]) for marker, end in zip(markers, ends[1:], strict=True)]
 
 
 def _refuse_text(before: str, roles: tuple[str, ...]) -> None:
@@ -139,10 +158,10 @@ def _blank_start(text: str, position: int, floor: int) -> int:
     return position
 
 
-def _head(section: _Section) -> tuple[dict[str, Any], str]:
+def _head(role: str, text: str) -> tuple[dict[str, Any], str]:
     """What stands before the content: a name, or the call that a tool message answers."""
-    if section.role == "tool":
-        match = _TOOL_CALL_ID.search(section.text)
+    if role == "tool":
+        match = _TOOL_CALL_ID.search(text)
         if match is None:
             raise PromptError(
                 "A tool section needs the id of the call it answers.",
@@ -150,16 +169,16 @@ def _head(section: _Section) -> tuple[dict[str, Any], str]:
                 kind="ChatAPIToolRoleInvalidFormat",
             )
         return {"tool_call_id": unguard(match[1])}, match[2]
-    match = _NAME.search(section.text)
+    match = _NAME.search(text)
     if match is not None:
         return {"name": unguard(match[1])}, match[2]
-    if section.role == "function":
+    if role == "function":
         raise PromptError(
             "A function section needs the name of the function that gave the content.",
             hint="Write 'name:', the name on the next line, then 'content:' and the result.",
             kind="ChatAPIFunctionRoleInvalidFormat",
         )
-    return {}, section.text
+    return {}, text
 
 
 def _tool_calls(text: str, with_trailing_text: bool) -> list[Any] | None:
