@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from genaiops.datasets import Scan, data_files, read_rows, scan
+from genaiops.datasets import OnBadRow, Scan, data_files, read_rows, scan
 from genaiops.errors import DataError
 from genaiops.runs._images import absolute_images
 from genaiops.runs._outcome_lines import LineIndex
@@ -19,6 +19,8 @@ ALIGN_BY = "line_number"
 _SAMPLE_OUTCOMES = 200
 # The runs of an experiment read few files, and many runs read each of them.
 _MOST_KNOWN = 16
+_MOST_HELD = 8
+_HELD_BYTES = 1 << 19
 
 
 class SourceRow(NamedTuple):
@@ -44,7 +46,7 @@ class Source(Protocol):
 class DataSource:
     """A dataset. Rows count from 0 by place, or carry their number in a column `line_number`."""
 
-    def __init__(self, path: Path, found: Scan, *, on_bad_row: Literal["stop", "skip"]) -> None:
+    def __init__(self, path: Path, found: Scan, *, on_bad_row: OnBadRow) -> None:
         self.path = path
         self.scan = found
         self.columns = found.columns
@@ -59,10 +61,11 @@ class DataSource:
     def rows(self) -> Iterator[SourceRow]:
         """The rows, by number."""
         if self._numbered is not None:
-            yield from self._numbered
-            return
-        for row in read_rows(self.path, on_bad_row=self._on_bad_row):
-            yield SourceRow(row.index, row.values, row.file.parent)
+            return iter(self._numbered)
+        state = _state(self.path)
+        if sum(file.size for file in state) <= _HELD_BYTES:
+            return iter(_held_rows(self.path, self._on_bad_row, state))
+        return _read(self.path, self._on_bad_row)
 
     def numbers(self) -> Iterator[int]:
         """The numbers, known from the scan."""
@@ -100,6 +103,11 @@ def _row_number(value: Any) -> int | None:
     return number if number >= 0 and (isinstance(value, str) or number == value) else None
 
 
+def _read(path: Path, on_bad_row: OnBadRow) -> Iterator[SourceRow]:
+    for row in read_rows(path, on_bad_row=on_bad_row):
+        yield SourceRow(row.index, row.values, row.file.parent)
+
+
 class OutputsSource:
     """The outputs of an earlier run; rows that failed there are not in it.
 
@@ -110,6 +118,8 @@ class OutputsSource:
     def __init__(self, outcomes: Path) -> None:
         self._images = outcomes.parent / IMAGES_FOLDER
         self._index = LineIndex(outcomes, completed_only=True)
+        is_small = outcomes.stat().st_size <= _HELD_BYTES
+        self._held = list(self._read()) if is_small else None
         self.columns = (ALIGN_BY, *self._output_names())
 
     def __len__(self) -> int:
@@ -117,6 +127,9 @@ class OutputsSource:
 
     def rows(self) -> Iterator[SourceRow]:
         """The rows that completed, by number."""
+        return self._read() if self._held is None else iter(self._held)
+
+    def _read(self) -> Iterator[SourceRow]:
         for row, line in self._index.lines():
             outputs = absolute_images(json.loads(line)["outputs"], self._images, set())
             yield SourceRow(row, {ALIGN_BY: row, **outputs})
@@ -221,7 +234,7 @@ def open_sources(
     data: str | Path | None,
     source_run: RunRecord | None,
     *,
-    on_bad_row: Literal["stop", "skip"],
+    on_bad_row: OnBadRow,
     limit: int | None,
 ) -> Sources:
     """Read every source once, so that nothing starts when one of them is wrong.
@@ -241,23 +254,34 @@ def open_sources(
     return joined
 
 
-def _data_source(path: Path, on_bad_row: Literal["stop", "skip"], limit: int | None) -> DataSource:
-    found = _known_scan(path.absolute(), on_bad_row, limit, tuple(map(_state, data_files(path))))
-    return DataSource(path, found, on_bad_row=on_bad_row)
+def _data_source(path: Path, on_bad_row: OnBadRow, limit: int | None) -> DataSource:
+    return DataSource(path, _known_scan(path, on_bad_row, limit, _state(path)), on_bad_row=on_bad_row)
 
 
-def _state(file: Path) -> tuple[str, int, int]:
+class _FileState(NamedTuple):
     """Other when the file has been written since."""
-    found = file.stat()
-    return str(file), found.st_size, found.st_mtime_ns
+
+    path: Path
+    size: int
+    changed_ns: int
+
+
+def _state(path: Path) -> tuple[_FileState, ...]:
+    found = ((file, file.stat()) for file in data_files(path))
+    return tuple(_FileState(file, about.st_size, about.st_mtime_ns) for file, about in found)
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
-def _known_scan(path: Path, on_bad_row: Literal["stop", "skip"], limit: int | None, state: object) -> Scan:
+def _known_scan(path: Path, on_bad_row: OnBadRow, limit: int | None, state: object) -> Scan:
     return scan(path, on_bad_row=on_bad_row, limit=limit)
 
 
-@lru_cache(maxsize=_MOST_KNOWN)
+@lru_cache(maxsize=_MOST_HELD)
+def _held_rows(path: Path, on_bad_row: OnBadRow, state: object) -> list[SourceRow]:
+    return list(_read(path, on_bad_row))
+
+
+@lru_cache(maxsize=_MOST_HELD)
 def _known_outputs(outcomes: Path, state: object) -> OutputsSource:
     return OutputsSource(outcomes)
 
