@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def relax_collector() -> None:
@@ -13,3 +15,14 @@ def relax_collector() -> None:
 def spare_what_is_here() -> None:
     """Never look at what is here now: modules, a compiled flow, connections."""
     gc.freeze()
+
+
+@contextmanager
+def spare_what_comes() -> Iterator[None]:
+    """Never look at what is made inside: imports, and what was read to begin with."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

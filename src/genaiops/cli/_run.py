@@ -15,6 +15,7 @@ from genaiops.cli._output import echo_json, say
 from genaiops.cli._progress import Progress
 from genaiops.cli._session import open_settings
 from genaiops.cli._surroundings import nearby_folders
+from genaiops.collector import spare_what_comes
 from genaiops.errors import GenaiopsError
 from genaiops.nursery import open_nursery
 from genaiops.plain_text import plural
@@ -91,7 +92,8 @@ def _run(options: dict[str, Any]) -> int:
     try:
         # Before all that this command imports: meanwhile another process imports what its hosts need.
         with nullcontext() if options["dry_run"] else open_nursery(settings.environ):
-            prepared, policy, alert = _prepare(use_case, options, settings)
+            with spare_what_comes():
+                prepared, policy, alert = _prepare(use_case, options, settings)
             return _go(prepared, policy, alert, options, settings)
     except GenaiopsError as error:
         if as_json:

@@ -10,7 +10,6 @@ from typing import Any
 
 from genaiops.errors import RowError
 from genaiops.flows._counted_models import UserModels
-from genaiops.flows._deadlines import Deadlines
 from genaiops.flows._model import Flow, InputDef
 from genaiops.flows._outcome import AggregationInputs, AggregationOutcome, Outcome, Services
 from genaiops.flows._threads import WorkerThreads
@@ -29,7 +28,6 @@ class Plan(ABC):
     def __init__(self, flow: Flow, services: Services, *, concurrency: int = 1) -> None:
         self.flow = flow
         self.services = services
-        self._deadlines = Deadlines()
         # Twice the rows, because nodes of one row may run side by side; threads exist only once they are needed.
         self.threads = WorkerThreads(max(2 * concurrency, 16))
         self.user_models = UserModels(services, asyncio.get_running_loop()) if services.models is not None else None
@@ -100,10 +98,10 @@ class Plan(ABC):
             if timeout_s is None:
                 outcome = await self._run(recorder, call)
             else:
-                with self._deadlines.after(timeout_s) as limit:
+                async with asyncio.timeout(timeout_s) as limit:
                     outcome = await self._run(recorder, call)
         except TimeoutError:
-            if timeout_s is None or not limit.expired:
+            if timeout_s is None or not limit.expired():
                 raise
             outcome = self._timed_out(call, timeout_s)
         outcome.duration_s = perf_counter() - started

@@ -210,10 +210,12 @@ def _merge(streams: list[Iterator[SourceRow]]) -> Iterator[list[SourceRow]]:
     try:
         heads = [next(stream) for stream in streams]
         while True:
-            highest = max([head.row for head in heads])
-            if all(head.row == highest for head in heads):
-                yield list(heads)
-                highest += 1
+            numbers = [head.row for head in heads]
+            highest = max(numbers)
+            if numbers.count(highest) == len(numbers):
+                yield heads
+                heads = [next(stream) for stream in streams]
+                continue
             for index, stream in enumerate(streams):
                 while heads[index].row < highest:
                     heads[index] = next(stream)
@@ -226,7 +228,7 @@ def _merge_numbers(streams: list[Iterator[int]]) -> Iterator[bool]:
     heads = [next(stream, None) for stream in streams]
     while known := [head for head in heads if head is not None]:
         lowest = min(known)
-        yield all(head == lowest for head in heads)
+        yield heads.count(lowest) == len(heads)
         heads = [next(stream, None) if head == lowest else head for head, stream in zip(heads, streams, strict=True)]
 
 
