@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genaiops.errors import DataError
-from genaiops.experiments import find_experiment, list_experiments, write_experiment
+from genaiops.experiments import find_experiment, list_experiments, newest_experiments, write_experiment
 from genaiops.settings import Settings
 from tests.experiments.usecase import settings_of
 
@@ -48,6 +52,46 @@ def test_an_experiment_that_was_resumed_is_the_latest_again(tmp_path: Path) -> N
     )
 
     assert find_experiment("latest", settings).id == "first"
+
+
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda when: when.isoformat() + "+00:00")
+
+
+@given(
+    times=st.lists(st.tuples(MOMENTS, st.none() | MOMENTS, st.booleans()), max_size=5),
+    name=st.sampled_from(["demo", 'a", "created": "2099-01-01T00:00:00', '\n "resumed": "2099-01-01T00:00:00']),
+)
+def test_the_order_is_that_of_the_times_in_the_records(
+    times: list[tuple[str, str | None, bool]], name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = settings_of(folder := tmp_path_factory.mktemp("project"), {"GENAIOPS_HOME": str(folder / "state")})
+    for number, (created, resumed, is_compact) in enumerate(times):
+        data = {"id": f"e{number}", "experiment": name, "created": created, "resumed": resumed}
+        place = write_experiment(folder / f"state/experiments/e{number}", data).path
+        if is_compact:  # as another program may write it
+            (place / "experiment.json").write_text(json.dumps(data, separators=(",", ":")))
+
+    found = [result.id for result in newest_experiments(settings)]
+
+    order = sorted(
+        range(len(times)), key=lambda n: (datetime.fromisoformat(times[n][1] or times[n][0]), n), reverse=True
+    )
+    assert found == [f"e{number}" for number in order]
+
+
+def test_of_a_long_history_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    days = {
+        f"day_{day:02}": {"created": f"2026-01-{day:02}T10:00:00.000+00:00", "resumed": None} for day in range(1, 29)
+    }
+    settings = project(tmp_path, **days)
+    history = newest_experiments(settings)
+
+    first = next(history)
+    for file in (tmp_path / "state/experiments").glob("*/experiment.json"):
+        file.unlink()
+
+    assert first.id == "day_28"
+    assert list(history) == []
 
 
 def test_a_record_without_a_time_is_older_than_all(tmp_path: Path) -> None:

@@ -93,13 +93,13 @@ def find_accepted(
         DataError: Somebody asked for it outright and it does not exist.
     """
     from genaiops.cli._judging import find_baseline
-    from genaiops.experiments import list_experiments
+    from genaiops.experiments import newest_experiments
     from genaiops.gates import APPROVED, approvals
 
     experiment = policy.experiment or str(result.data.get("experiment"))
     if name != APPROVED:
         return find_baseline(name, result, settings, named=named, experiment=experiment)
-    for other in list_experiments(settings):
+    for other in newest_experiments(settings):
         if other.id == result.id or other.data.get("experiment") != experiment:
             continue
         try:

@@ -143,14 +143,14 @@ def doctor(path: Path, env: str | None, labels: tuple[str, ...], as_json: bool) 
       genaiops dataset doctor web_classification --label answer
     """
     from genaiops.cli._check import echo_findings
-    from genaiops.experiments import examine_data, list_experiments
+    from genaiops.experiments import examine_data, newest_experiments
 
     settings = open_settings(folders=nearby_folders(path if path.is_dir() else path.parent, Path.cwd()))
     if path.is_file() and not path.name.startswith("experiment"):
         findings = examine_data(path, labels=labels)
     else:
         spec = _spec(path, settings, env, None)
-        latest = next((e for e in list_experiments(settings) if e.data.get("experiment") == spec.name), None)
+        latest = next((e for e in newest_experiments(settings) if e.data.get("experiment") == spec.name), None)
         paths = {d.name: d.path for e in spec.evaluators for d in e.datasets if d.path is not None and d.path.exists()}
         paths |= {d.name: d.path for d in spec.datasets if d.path is not None and d.path.exists()}
         prompts = [spec.flow if spec.flow.is_dir() else spec.flow.parent] if isinstance(spec.flow, Path) else []

@@ -129,7 +129,7 @@ def find_runs(names: list[str], settings: Settings) -> tuple[list[RunRecord], Ex
     Raises:
         DataError: Neither an experiment nor a run has such a name.
     """
-    from genaiops.experiments import find_experiment, list_experiments
+    from genaiops.experiments import find_experiment, newest_experiments
     from genaiops.runs import find_run
 
     records: list[RunRecord] = []
@@ -148,7 +148,7 @@ def find_runs(names: list[str], settings: Settings) -> tuple[list[RunRecord], Ex
             records.append(record)
             owner = record.labels.get("experiment")
             if earlier is None and owner:
-                earlier = next((e for e in list_experiments(settings) if e.id == owner), None)
+                earlier = next((e for e in newest_experiments(settings) if e.id == owner), None)
             continue
         earlier = earlier or found
         records += [find_run(Path(run["path"]), settings) for run in found.runs]

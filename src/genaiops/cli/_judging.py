@@ -155,7 +155,7 @@ def _by_git(reference: str, result: ExperimentResult, settings: Settings) -> Pat
     """The latest other experiment of this name at the commit that a reference names."""
     import subprocess
 
-    from genaiops.experiments import list_experiments
+    from genaiops.experiments import newest_experiments
 
     words = ["git", "-C", str(settings.project), "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]
     try:
@@ -163,7 +163,7 @@ def _by_git(reference: str, result: ExperimentResult, settings: Settings) -> Pat
     except (OSError, subprocess.TimeoutExpired):
         return None
     commit = done.stdout.strip()
-    for other in list_experiments(settings) if commit else ():
+    for other in newest_experiments(settings) if commit else ():
         facts = other.data.get("git") or {}
         same = other.data.get("experiment") == result.data.get("experiment") and facts.get("commit") == commit
         if same and other.id != result.id and not facts.get("dirty"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,12 @@ def list_(limit: int, experiment: str | None, with_runs: bool, as_json: bool) ->
     Example:
       genaiops runs list --limit 5
     """
-    from genaiops.experiments import list_experiments
+    from genaiops.experiments import newest_experiments
     from genaiops.runs import list_runs
 
     settings = open_settings()
-    found = [e for e in list_experiments(settings) if experiment in (None, e.data.get("experiment"))][:limit]
+    wanted = (e for e in newest_experiments(settings) if experiment in (None, e.data.get("experiment")))
+    found = list(islice(wanted, limit))
     records = list_runs(settings, limit=limit) if with_runs else []
     if as_json:
         form: dict[str, Any] = {"schema_version": 1, "experiments": [_experiment_line(e) for e in found]}

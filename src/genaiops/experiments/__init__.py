@@ -26,6 +26,7 @@ from genaiops.experiments._result import (
     find_experiment,
     list_experiments,
     load_result,
+    newest_experiments,
     write_experiment,
 )
 from genaiops.experiments._spec import (
@@ -81,6 +82,7 @@ __all__ = [
     "list_experiments",
     "load_experiment",
     "load_result",
+    "newest_experiments",
     "open_connections",
     "overlay_environments",
     "parse_plan",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genaiops.errors import GenaiopsError
-from genaiops.experiments._result import ExperimentResult, list_experiments
+from genaiops.experiments._result import ExperimentResult, newest_experiments
 from genaiops.experiments._spec import ExperimentSpec
 from genaiops.experiments._targets import flow_source
 from genaiops.experiments._tasks import RunTask, evaluation_tasks, rows_of
@@ -220,7 +221,7 @@ def _digest(value: Any) -> str:
 
 def _earlier(spec: ExperimentSpec, settings: Settings) -> ExperimentResult | None:
     """The latest experiment of this name that called a model."""
-    for result in list_experiments(settings, limit=_LOOK_BACK):
+    for result in islice(newest_experiments(settings), _LOOK_BACK):
         if result.data.get("experiment") == spec.name and result.data.get("model_calls"):
             return result
     return None

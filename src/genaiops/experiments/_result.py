@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from datetime import datetime
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ EXPERIMENT_FILE = "experiment.json"
 ROW_SCORES_FILE = "row_scores.jsonl"
 FOLDER = "experiments"
 LOCK_FILE = "lock"
+_HEAD_BYTES = 4096
+# Texts in a record hold no bare line end, so that none of them looks like this.
+_TIME = re.compile(rb'\n "(created|resumed)": (?:null|"([\w:.+-]*)")')
 
 
 @record(frozen=True, kw_only=True)
@@ -126,8 +132,8 @@ def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
     for place in (Path(name), folder / text):
         if (place / EXPERIMENT_FILE).is_file():
             return load_result(place)
-    if text == "latest" and (latest := list_experiments(settings, limit=1)):
-        return latest[0]
+    if text == "latest" and (latest := next(newest_experiments(settings), None)):
+        return latest
     ids = sorted(path.name for path in _folders(settings))
     begin = [item for item in ids if item.startswith(text)]
     if len(begin) == 1:
@@ -144,23 +150,39 @@ def find_experiment(name: str | Path, settings: Settings) -> ExperimentResult:
 
 def list_experiments(settings: Settings, *, limit: int | None = None) -> list[ExperimentResult]:
     """The experiments of this project, the one started or resumed last first; folders that hold none are left out."""
-    found = []
-    for path in _folders(settings):
-        try:
-            found.append(load_result(path))
-        except DataError:
-            continue
-    found.sort(key=_started, reverse=True)
-    return found[:limit]
+    return list(islice(newest_experiments(settings), limit))
 
 
-def _started(result: ExperimentResult) -> tuple[float, str]:
+def newest_experiments(settings: Settings) -> Iterator[ExperimentResult]:
+    """The same, each read when it is asked for: of a long history few are."""
+    for path in sorted(_folders(settings), key=_started, reverse=True):
+        with suppress(DataError):
+            yield load_result(path)
+
+
+def _started(path: Path) -> tuple[float, str]:
     """When it was started last, by its own record: files get new times whenever a gate or a report looks at them."""
+    times = _times_in_head(path)
+    if len(times) < 2:
+        try:
+            times = load_result(path).data
+        except DataError:
+            return 0.0, path.name
     try:
-        moment = datetime.fromisoformat(str(result.data.get("resumed") or result.data.get("created")))
+        moment = datetime.fromisoformat(str(times.get("resumed") or times.get("created")))
     except ValueError:
-        return 0.0, result.id
-    return moment.timestamp(), result.id
+        return 0.0, path.name
+    return moment.timestamp(), path.name
+
+
+def _times_in_head(path: Path) -> Mapping[str, Any]:
+    """`created` and `resumed`, which stand at the beginning of what `write_experiment` writes."""
+    try:
+        with (path / EXPERIMENT_FILE).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return {}
+    return {found[1].decode(): (found[2] or b"").decode() for found in _TIME.finditer(head)}
 
 
 def _folders(settings: Settings) -> list[Path]:
