@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,19 +53,14 @@ def write_adapter_flow(target: Path, entry: str, *, inputs: Sequence[str], optio
     """
     library, _, name = entry.partition(":")
     call = f"call_adapter({json.dumps(library)}, {json.dumps(name)}, OPTIONS, {_values(inputs)})"
-    folder = _write(target, inputs, "call_adapter", _constant("OPTIONS", dict(options)), call)
-    (folder / "requirements.txt").write_text(_REQUIREMENTS.get(library, ""), encoding="utf-8")
-    flow = folder / "flow.flex.yaml"
-    text = flow.read_text(encoding="utf-8") + "environment:\n  python_requirements_txt: requirements.txt\n"
-    flow.write_text(text, encoding="utf-8")
-    return folder
+    _put(target / "requirements.txt", _REQUIREMENTS.get(library, ""))
+    environment = "environment:\n  python_requirements_txt: requirements.txt\n"
+    return _write(target, inputs, "call_adapter", _constant("OPTIONS", dict(options)), call, more=environment)
 
 
 def write_entry_flow(target: Path, entry: str, *, code: Path) -> Path:
     """A flow for `module:name`, imported from the folder `code`."""
-    target.mkdir(parents=True, exist_ok=True)
-    text = f"entry: {entry}\ncode: {json.dumps(str(code))}\n"
-    (target / "flow.flex.yaml").write_text(text, encoding="utf-8")
+    _put(target / "flow.flex.yaml", f"entry: {entry}\ncode: {json.dumps(str(code))}\n")
     return target
 
 
@@ -77,13 +73,25 @@ def _constant(name: str, value: Any) -> str:
     return f"{name} = json.loads({json.dumps(json.dumps(value))})\n"
 
 
-def _write(target: Path, inputs: Sequence[str], helper: str, constants: str, call: str) -> Path:
-    target.mkdir(parents=True, exist_ok=True)
+def _write(target: Path, inputs: Sequence[str], helper: str, constants: str, call: str, *, more: str = "") -> Path:
     parameters = ", ".join(inputs)
     code = f"{_HEAD}from genaiops.evaluators import {helper}\n\n{constants}\n\n"
     code += f"def evaluate({parameters}):\n    return {call}\n"
-    (target / "evaluate_rows.py").write_text(code, encoding="utf-8")
+    _put(target / "evaluate_rows.py", code)
     declared = "".join(f"  {name}: {{type: object}}\n" for name in inputs)
-    flow = "entry: evaluate_rows:evaluate\n" + (f"inputs:\n{declared}" if declared else "")
-    (target / "flow.flex.yaml").write_text(flow, encoding="utf-8")
+    _put(
+        target / "flow.flex.yaml",
+        "entry: evaluate_rows:evaluate\n" + (f"inputs:\n{declared}" if declared else "") + more,
+    )
     return target
+
+
+def _put(file: Path, text: str) -> None:
+    """Let a file say this. Evaluations of other runs may be reading it: they see all of it at any moment."""
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder: all that is in it belongs to the flow.
+    scratch = file.parent.with_name(f".{file.parent.name}.{secrets.token_hex(4)}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(file)
