@@ -182,6 +182,15 @@ def test_methods_of_the_class_itself_stay() -> None:
         hash(Shy(1))
 
 
+@pytest.mark.parametrize("option", [{"init": False, "default": 1}, {"hash": False}])
+def test_a_field_that_a_record_would_treat_otherwise_is_refused(option: dict[str, Any]) -> None:
+    class Thing:
+        size: int = field(**option)
+
+    with pytest.raises(TypeError, match=r"Thing\.size"):
+        record(frozen=True)(Thing)
+
+
 def test_a_class_that_changes_is_no_record() -> None:
     with pytest.raises(TypeError, match=r"dataclasses\.dataclass"):
         make(lambda **options: record(**{**options, "frozen": False}), {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, fields
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["record"]
@@ -33,9 +34,9 @@ else:
             # No function is compiled there; it finds the fields, and makes the slots.
             cls = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only, slots=slots)(cls)
             own = set(vars(cls))
-            for function in _SAME_FOR_ALL + (_FOR_SLOTS if slots else ()):
-                if function.__name__ not in own:
-                    setattr(cls, function.__name__, function)
+            for name, function in (_OF_SLOTS if slots else _OF_ALL).items():
+                if name not in own:
+                    setattr(cls, name, function)
             cls.__init__ = _init_of(cls)
             return cls
 
@@ -53,6 +54,8 @@ def _init_of(cls: type) -> Callable[..., None]:
     by_name: list[str] = []
     body: list[str] = []
     for field in fields(cls):
+        if not field.init or field.hash is not None:
+            raise TypeError(f"{cls.__name__}.{field.name}: a record knows no fields with init or hash of their own.")
         name = value = field.name
         argument = name
         if field.default_factory is not MISSING:
@@ -66,7 +69,8 @@ def _init_of(cls: type) -> Callable[..., None]:
     if hasattr(cls, "__post_init__"):
         body.append(" self.__post_init__()")
     signature = ", ".join([*by_place, *(["*", *by_name] if by_name else [])])
-    exec(f"def __init__({signature}):\n" + "\n".join(body or [" pass"]), names)  # noqa: S102 -- only names of fields
+    # As the standard library does. The text holds names of fields, which Python has checked, and no value.
+    exec(f"def __init__({signature}):\n" + "\n".join(body or [" pass"]), names)  # noqa: S102
     init: Callable[..., None] = names["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     init.__annotations__ = {**{field.name: field.type for field in fields(cls)}, "return": None}
@@ -77,35 +81,40 @@ def _compared(record: Any) -> tuple[Any, ...]:
     return tuple([getattr(record, field.name) for field in fields(record) if field.compare])
 
 
-def __eq__(self: Any, other: object) -> Any:  # noqa: N807
-    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+class _Same:
+    """What every record can do, given to each class as its own, as the standard library does."""
+
+    def __eq__(self: Any, other: object) -> Any:
+        return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def __hash__(self: Any) -> int:
+        return hash(_compared(self))
+
+    def __repr__(self: Any) -> str:
+        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.repr)
+        return f"{self.__class__.__qualname__}({', '.join(shown)})"
+
+    def __setattr__(self: Any, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self: Any, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def __hash__(self: Any) -> int:  # noqa: N807
-    return hash(_compared(self))
+class _SameWithSlots:
+    """A pickle cannot set what is frozen in the usual way, and there is no `__dict__` that it could fill."""
+
+    def __getstate__(self: Any) -> list[Any]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def __setstate__(self: Any, state: list[Any]) -> None:
+        for field, value in zip(fields(self), state, strict=True):
+            _set(self, field.name, value)
 
 
-def __repr__(self: Any) -> str:  # noqa: N807
-    shown = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self) if field.repr)
-    return f"{self.__class__.__qualname__}({', '.join(shown)})"
+def _methods(*classes: type) -> dict[str, Any]:
+    return {name: each for cls in classes for name, each in vars(cls).items() if isinstance(each, FunctionType)}
 
 
-def __setattr__(self: Any, name: str, value: object) -> None:  # noqa: N807
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def __delattr__(self: Any, name: str) -> None:  # noqa: N807
-    raise FrozenInstanceError(f"cannot delete field {name!r}")
-
-
-def __getstate__(self: Any) -> list[Any]:  # noqa: N807
-    return [getattr(self, field.name) for field in fields(self)]
-
-
-def __setstate__(self: Any, state: list[Any]) -> None:  # noqa: N807
-    for field, value in zip(fields(self), state, strict=True):
-        _set(self, field.name, value)
-
-
-_SAME_FOR_ALL = (__eq__, __hash__, __repr__, __setattr__, __delattr__)
-_FOR_SLOTS = (__getstate__, __setstate__)
+_OF_ALL = _methods(_Same)
+_OF_SLOTS = _methods(_Same, _SameWithSlots)

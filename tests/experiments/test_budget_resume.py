@@ -39,7 +39,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_an_experiment_belongs_to_one_process_and_is_interrupted_when_that_is_killed(tmp_path: Path) -> None:
     use_case = tmp_path / "case"
     (use_case / "flow").mkdir(parents=True)

@@ -80,9 +80,9 @@ def load_evidence(folder: Path) -> Evidence:
     Raises:
         DataError: It is missing or cannot be read.
     """
-    file = _experiment_file(folder)
-    result = load_totals(file).result
-    rows = file.parent / Path(str(result.get("row_scores") or "row_scores.jsonl")).name  # never out of the folder
+    result = load_totals(folder).result
+    name = Path(str(result.get("row_scores") or "row_scores.jsonl")).name  # never out of the folder
+    rows = _experiment_file(folder).with_name(name)
     return Evidence(result, tuple(_lines(rows)) if rows.is_file() else ())
 
 
