@@ -180,3 +180,17 @@ def test_a_baseline_that_nobody_knows_is_told(tmp_path: Path, named: str, known:
     found = check_use_case(tmp_path, settings_of(tmp_path)).findings
 
     assert ("unknown-baseline" not in [finding.code for finding in found]) is known
+
+
+def test_an_entry_that_is_not_there_is_told_where_the_use_case_names_it(tmp_path: Path) -> None:
+    """And not in the small flow that we write for it."""
+    entry = EVALUATOR.replace("flow: builtin:exact_match", "entry: score:rihgt")
+    make_use_case(tmp_path, BASE + entry)
+    write(tmp_path / "score.py", "def right(prediction, truth):\n    return prediction == truth\n")
+
+    (finding,) = check_use_case(tmp_path, settings_of(tmp_path)).findings
+
+    line = (tmp_path / "experiment.yaml").read_text().splitlines().index("- name: match") + 1
+    assert (finding.file, finding.line) == (str(tmp_path / "experiment.yaml"), line)
+    assert "rihgt" in finding.message
+    assert finding.hint == "Did you mean 'right'?"

@@ -226,6 +226,15 @@ def test_a_key_with_a_slip_in_it_is_an_error_with_the_key_that_was_meant(tmp_pat
     assert caught.value.hint == "Did you mean 'evaluators'?"
 
 
+def test_a_key_that_nobody_reads_is_told_beside_what_is_missing_for_it(tmp_path: Path) -> None:
+    make_use_case(tmp_path, BASE + "evaluators:\n- name: right\n  callable: score:right\n  datasets: [train]\n")
+
+    with pytest.raises(SettingsError, match="There is no evaluator 'right'") as caught:
+        load_experiment(tmp_path, settings_of(tmp_path))
+
+    assert "has the key 'callable', which nothing reads" in caught.value.message
+
+
 def test_a_key_that_is_like_no_other_is_a_warning_with_those_that_are_read(tmp_path: Path) -> None:
     make_use_case(tmp_path, BASE + "owner: web team\n")
 

@@ -54,6 +54,26 @@ def test_broken_yaml_names_file_and_line(tmp_path: Path, text: str) -> None:
     assert caught.value.line is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "has_hint"),
+    [
+        ("inputs: {a: ${inputs.a}}\n", True),
+        ("- {name: x,\n   inputs: {a: ${inputs.a}}}\n", True),
+        ("outputs:\n  a: {type: string, reference: ${x.output}}\n", True),
+        ("a: {b: 1\nc: 2\n", False),
+        ("a: 'x\n", False),
+    ],
+)
+def test_a_reference_without_quotes_inside_braces_is_told_as_such(tmp_path: Path, text: str, has_hint: bool) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(FlowDefinitionError) as caught:
+        load_yaml(path)
+
+    assert ("in quotes" in (caught.value.hint or "")) is has_hint
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: \xc3\xa9\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,10 @@ class _Checker:
             self._flows[key] = None
             return None
         if with_flows:
-            self.problems.findings += [f for f in check_flow(loadable) if f.severity == "error"]
+            found = [finding for finding in check_flow(loadable) if finding.severity == "error"]
+            self.problems.findings += (
+                found if isinstance(source, Path) else [_written(f, loadable, place) for f in found]
+            )
         flow, errors = examine_flow(loadable)
         if errors and not with_flows:
             self.problems.caught(errors[0], place)
@@ -460,3 +463,10 @@ def _as_run_lookup(value: Any) -> Any:
 def with_run_lookups(mappings: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings with `${target.x}` written as `${run.outputs.x}`."""
     return {key: _as_run_lookup(value) for key, value in mappings.items()}
+
+
+def _written(finding: Finding, made: Path, place: Place) -> Finding:
+    """A mistake in a file that we made of an entry stands where the entry does."""
+    if finding.file is None or not Path(finding.file).is_relative_to(made):
+        return finding
+    return replace(finding, file=str(place.file), line=place.line)

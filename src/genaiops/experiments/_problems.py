@@ -52,7 +52,8 @@ class Problems:
         errors = self.errors
         if not errors:
             return
-        first, *others = errors
+        # A key that nobody reads is often why something else is not there.
+        first, *others = [*errors, *(f for f in self.findings if f.code == "unknown-key" and f not in errors)]
         more = "".join(f"\n  {f.file}:{f.line}: {f.message}{' ' + f.hint if f.hint else ''}" for f in others)
         hint = first.hint if not others else None
         message = first.message if not others else f"{first.message} {first.hint or ''}".rstrip() + more

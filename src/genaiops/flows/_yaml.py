@@ -82,15 +82,21 @@ def parse_yaml(text: str, path: Path, *, first_line: int = 1, allow_duplicate_ke
         ) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        near = text.splitlines()[max(0, mark.line - 1) : mark.line + 1] if mark else []
         raise FlowDefinitionError(
             f"This is not valid YAML: {error.problem or error.context}.",
             file=path,
             line=mark.line + first_line if mark else None,
+            # By far the most frequent slip in flows; the parser stumbles over its brace, at times a line later.
+            hint='A reference inside { } is written in quotes: "${…}".' if _BARE.search("\n".join(near)) else None,
             kind="YamlParseError",
         ) from error
     except (YAMLError, ValueError) as error:
         raise FlowDefinitionError(f"This is not valid YAML: {error}.", file=path, kind="YamlParseError") from error
     return YamlDocument(path, _copy(data), lines)
+
+
+_BARE = re.compile(r"\{[^}\n]*[:,]\s*\$\{")
 
 
 @lru_cache(maxsize=64)
