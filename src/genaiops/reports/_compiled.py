@@ -47,7 +47,8 @@ class _TemplateLoader(SourceFileLoader):
     def get_data(self, path: str) -> bytes:
         return self._text.encode() if path == self.path else super().get_data(path)
 
-    def source_to_code(self, data: Any, path: Any, *_: Any, **__: Any) -> CodeType:  # type: ignore[override]  # as Python calls it
+    # Static in one base class of the type stubs and a method in the other; later Pythons hand over more arguments.
+    def source_to_code(self, data: Any, path: Any, *_: Any, **__: Any) -> CodeType:  # type: ignore[override]
         return self._environment.compile(self._text, filename=str(path))
 
     def path_stats(self, path: str) -> dict[str, int]:

@@ -40,7 +40,7 @@ MOST_STATIC_ROWS: Final = 60
 
 _ASSETS: Final = files("genaiops.reports").joinpath("assets")
 
-_PLACE: Final = tuple(Markup(f"\0{name}\0") for name in ("encoding", "cut", "rows"))  # noqa: S704 - our own words
+_PLACE: Final = tuple(Markup(f"\0{name}\0") for name in ("encoding", "cut", "rows"))  # noqa: S704 - constants, in which nobody else has a word
 """Where the page's block of rows is filled in."""
 
 SOURCES: Final = {
